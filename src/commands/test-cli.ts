@@ -1,0 +1,49 @@
+import { UserError } from '../errors.js';
+import { type AddCommand, withReporter } from './command.js';
+import { deviceFlag, jsonFlag, quietFlag } from './flags.js';
+import { splits, type TestOptions } from './options.js';
+
+const flags = {
+  checkpoint: { type: 'string', requiresArg: true, describe: 'A run folder, or a model folder' },
+  split: { choices: splits, requiresArg: true, default: 'test', describe: "Which of the task's files" },
+  data: { type: 'string', requiresArg: true, describe: "A labelled file to test on; default: the task's own" },
+  output: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'The folder for test.json and predictions.jsonl; default: the checkpoint folder',
+  },
+  device: deviceFlag,
+  json: jsonFlag,
+  quiet: quietFlag,
+} as const;
+
+export const addTest: AddCommand = (parser, line) =>
+  parser.command(
+    'test',
+    'Measure a fine-tuned model: report, confusion matrix, speed',
+    (command) =>
+      command
+        .options(flags)
+        .example('t4 test --checkpoint runs/demo-20260101-120000', 'the test file of the run')
+        .example('t4 test --checkpoint runs/my-run --split dev --json | jq .accuracy', 'one number for a script')
+        .example('t4 test --checkpoint runs/my-run --data more.tsv', 'another labelled file, same columns'),
+    (argv) => {
+      line.check(argv, flags);
+      if (argv.checkpoint === undefined) {
+        throw new UserError('usage', '--checkpoint is missing', 'name a run folder: t4 test --checkpoint runs/...');
+      }
+      const options: TestOptions = {
+        checkpoint: argv.checkpoint,
+        split: argv.split,
+        data: argv.data,
+        output: argv.output,
+        device: argv.device,
+      };
+      line.choose(
+        withReporter(argv, async (ui) => {
+          const { test } = await import('./test.js');
+          return test(options, ui);
+        }),
+      );
+    },
+  );
