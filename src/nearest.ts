@@ -12,7 +12,7 @@ export function nearest(typed: string, known: readonly string[]): string | undef
       bestDistance = d;
     }
   }
-  const allowed = Math.max(1, Math.floor(wanted.length / 3));
+  const allowed = Math.ceil(wanted.length / 3);
   return best !== undefined && bestDistance <= allowed ? best : undefined;
 }
 

@@ -18,7 +18,7 @@ export type AddCommand = (parser: Argv, line: CommandLine) => Argv;
 /** Runs a command's plain function with a reporter made from its common flags. */
 export function withReporter(
   settings: { readonly json: boolean; readonly quiet: boolean },
-  run: (ui: Reporter) => Promise<number>,
+  run: (ui: Reporter) => number | Promise<number>,
 ): Invocation {
   return async (io) => {
     const { createReporter } = await import('../ui/reporter.js');

@@ -1,9 +1,18 @@
-import { UserError } from '../errors.js';
+import { loadTask, portableTask, taskYaml } from '../task/load.js';
+import { taskJsonSchema } from '../task/schema.js';
 import type { Reporter } from '../ui/reporter.js';
 import type { ConfigShowOptions } from './options.js';
 
-export const configShow: (options: ConfigShowOptions, ui: Reporter) => Promise<number> = () =>
-  Promise.reject(new UserError('usage', 'config show is not part of this build yet'));
+/** `t4 config show`: the task with all defaults, overrides applied and paths absolute. */
+export function configShow({ task, model, data, set }: ConfigShowOptions, ui: Reporter): number {
+  const resolved = loadTask({ task, model, dataDir: data, overrides: set });
+  ui.result(taskYaml(resolved).trimEnd());
+  ui.json(portableTask(resolved));
+  return 0;
+}
 
-export const configSchema: (ui: Reporter) => Promise<number> = () =>
-  Promise.reject(new UserError('usage', 'config schema is not part of this build yet'));
+/** `t4 config schema`: for editors, and for whoever wants every key on one page. */
+export function configSchema(ui: Reporter): number {
+  ui.json({ title: 'A t4 task file', ...taskJsonSchema() });
+  return 0;
+}

@@ -1,6 +1,6 @@
 import type { Options } from 'yargs';
 import { UserError } from '../errors.js';
-import { didYouMean } from '../nearest.js';
+import { nearest } from '../nearest.js';
 import { devices } from './options.js';
 
 /** A command's flags, as yargs takes them; its help text is made from nothing else. */
@@ -91,10 +91,11 @@ function checkValue(key: string, value: unknown, flag: Options, raw: readonly st
 
 function unknownFlag(key: string, flags: Flags): UserError {
   const shown = key.length === 1 ? `-${key}` : `--${key}`;
-  const names = [...Object.keys(flags), 'help'].map((name) => `--${name}`);
+  const near = nearest(key, [...Object.keys(flags), 'help']);
+  const suggestion = near === undefined ? '' : ` (did you mean --${near}?)`;
   const taskKey = key.includes('.') ? `${key}=VALUE` : 'training.epochs=2';
   const hint = 'set' in flags ? `keys of the task are overridden by --set, such as --set ${taskKey}` : undefined;
-  return new UserError('usage', `unknown flag ${shown}${didYouMean(shown, names)}`, hint);
+  return new UserError('usage', `unknown flag ${shown}${suggestion}`, hint);
 }
 
 /** yargs adds `dryRun` beside `dry-run`; only the spelling that was typed is looked at. */

