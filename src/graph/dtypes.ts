@@ -1,0 +1,27 @@
+/** Element types of the graph, by tfjs's names where it has them, with TensorFlow's enum numbers (types.proto). */
+export const dtypeNumbers = {
+  float32: 1,
+  int32: 3,
+  string: 7,
+  int64: 9,
+  bool: 10,
+  bfloat16: 14,
+  resource: 20,
+} as const;
+
+export type DType = keyof typeof dtypeNumbers;
+
+const dtypeNames = new Map<number, DType>(
+  (Object.keys(dtypeNumbers) as DType[]).map((name) => [dtypeNumbers[name], name]),
+);
+
+export function isDType(value: unknown): value is DType {
+  return typeof value === 'string' && value in dtypeNumbers;
+}
+
+/** The name of TensorFlow's type number. Throws a RangeError for one the engine does not know. */
+export function dtypeOfNumber(value: number): DType {
+  const name = dtypeNames.get(value);
+  if (name === undefined) throw new RangeError(`TensorFlow type number ${value} is not one of the engine's types`);
+  return name;
+}

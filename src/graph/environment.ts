@@ -1,0 +1,14 @@
+// Must be evaluated before @tensorflow/tfjs-node-gpu: the native library reads these when it is loaded,
+// and tfjs-node calls two `util` functions that Node 23 removed.
+import util from 'node:util';
+
+process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+
+const removedFromNode: Record<string, (value: unknown) => boolean> = {
+  isNullOrUndefined: (value) => value === null || value === undefined,
+  isArray: (value) => Array.isArray(value),
+};
+for (const [name, replacement] of Object.entries(removedFromNode)) {
+  if (!(name in util)) Object.defineProperty(util, name, { value: replacement });
+}

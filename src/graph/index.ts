@@ -1,0 +1,17 @@
+export { dimension, type Dimension, type Size } from './dimensions.js';
+export type { DType } from './dtypes.js';
+export { attr } from './node.js';
+export {
+  buildProgram,
+  type FunctionSpec,
+  type NamedTensors,
+  type Precision,
+  type Program,
+  type TensorSpec,
+  type VariableScope,
+} from './program.js';
+export type { Variable } from './recorder.js';
+export { writeSavedModel } from './saved-model.js';
+export { openSession, type HostTensor, type Session } from './session.js';
+export { nodeBackend, tf, type Tensor } from './tensorflow.js';
+export { TraceError } from './trace-error.js';

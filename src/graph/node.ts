@@ -1,0 +1,64 @@
+import type { DType } from './dtypes.js';
+
+export type NumberArray = Float32Array | Int32Array | Uint8Array;
+
+/** A constant's contents: row-major values, or byte strings. */
+export type ConstValues = NumberArray | readonly string[];
+
+/** The value of a NodeDef attribute: one variant a field of attr_value.proto that the engine writes. */
+export type AttrValue =
+  | { kind: 'type'; value: DType }
+  | { kind: 'types'; value: readonly DType[] }
+  | { kind: 'int'; value: number }
+  | { kind: 'ints'; value: readonly number[] }
+  | { kind: 'float'; value: number }
+  | { kind: 'bool'; value: boolean }
+  | { kind: 'string'; value: string }
+  | { kind: 'shape'; value: readonly number[] }
+  | { kind: 'tensor'; dtype: DType; shape: readonly number[]; values: ConstValues };
+
+export type Attrs = Readonly<Record<string, AttrValue>>;
+
+/** One node of a TensorFlow graph. Inputs are `name` (output 0), `name:k`, or `^name` (control). */
+export interface GraphNode {
+  readonly name: string;
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly attrs: Attrs;
+}
+
+export const attr = {
+  type: (value: DType): AttrValue => ({ kind: 'type', value }),
+  types: (value: readonly DType[]): AttrValue => ({ kind: 'types', value }),
+  int: (value: number): AttrValue => ({ kind: 'int', value }),
+  bool: (value: boolean): AttrValue => ({ kind: 'bool', value }),
+  float: (value: number): AttrValue => ({ kind: 'float', value }),
+  string: (value: string): AttrValue => ({ kind: 'string', value }),
+  shape: (value: readonly number[]): AttrValue => ({ kind: 'shape', value }),
+  tensor: (dtype: DType, shape: readonly number[], values: ConstValues): AttrValue => ({
+    kind: 'tensor',
+    dtype,
+    shape,
+    values,
+  }),
+};
+
+/** A stable text of an attribute, equal exactly where the attributes are equal. */
+export function attrKey(value: AttrValue): string {
+  if (value.kind !== 'tensor') return `${value.kind}=${String(value.value)}`;
+  return `tensor=${value.dtype}[${value.shape.join()}]${Array.from(value.values as ArrayLike<number | string>).join()}`;
+}
+
+export function attrsKey(attrs: Attrs): string {
+  return Object.keys(attrs)
+    .sort()
+    .map((name) => `${name}:${attrKey(attrs[name]!)}`)
+    .join('|');
+}
+
+/** The node's name within an input reference: `^a` -> a, `a:1` -> a. */
+export function nodeOf(reference: string): string {
+  const start = reference.startsWith('^') ? 1 : 0;
+  const colon = reference.lastIndexOf(':');
+  return colon < 0 ? reference.slice(start) : reference.slice(start, colon);
+}

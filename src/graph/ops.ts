@@ -1,0 +1,96 @@
+import { nodeBackend, tf, type OpAttr, type Tensor, type TensorInfo } from './tensorflow.js';
+
+/**
+ * TensorFlow ops that tfjs-core has no function for, or reaches by a detour. They run on whichever backend is
+ * active: eagerly, or traced. None has a gradient of its own; use them inside `differentiable`.
+ */
+
+interface ExecutingBackend {
+  executeSingleOutput(op: string, attrs: OpAttr[], inputs: TensorInfo[]): Tensor;
+  executeMultipleOutputs(op: string, attrs: OpAttr[], inputs: TensorInfo[], count: number): Tensor[];
+}
+
+const backend = (): ExecutingBackend => tf.backend() as unknown as ExecutingBackend;
+
+const { binding } = nodeBackend;
+const typeNumbers: Partial<Record<string, number>> = { float32: 1, int32: 3 };
+const type = (name: string, dtype: string): OpAttr => ({
+  name,
+  type: binding.TF_ATTR_TYPE,
+  value: typeNumbers[dtype] ?? 0,
+});
+const bool = (name: string, value: boolean): OpAttr => ({ name, type: binding.TF_ATTR_BOOL, value });
+
+/** Matrix product of two matrices, [m, k] x [k, n] -> [m, n]; either may be given transposed. */
+export function matMul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
+  const attrs = [type('T', a.dtype), bool('transpose_a', transposeA), bool('transpose_b', transposeB)];
+  return backend().executeSingleOutput('MatMul', attrs, [a, b]);
+}
+
+/** x [..., n] + bias [n]. */
+export function biasAdd(x: Tensor, bias: Tensor): Tensor {
+  return backend().executeSingleOutput('BiasAdd', [type('T', x.dtype)], [x, bias]);
+}
+
+/** The gradient of a bias: the sum over all axes but the last, [..., n] -> [n]. */
+export function biasAddGrad(dy: Tensor): Tensor {
+  return backend().executeSingleOutput('BiasAddGrad', [type('T', dy.dtype)], [dy]);
+}
+
+/** (sum of squares) / 2, a scalar. */
+export function l2Loss(x: Tensor): Tensor {
+  return backend().executeSingleOutput('L2Loss', [type('T', x.dtype)], [x]);
+}
+
+/** The sum of tensors of one shape. */
+export function addN(tensors: readonly Tensor[]): Tensor {
+  const count: OpAttr = { name: 'N', type: binding.TF_ATTR_INT, value: tensors.length };
+  return backend().executeSingleOutput('AddN', [count, type('T', 'float32')], [...tensors]);
+}
+
+/** The size of every axis, int32 [rank], also where it is symbolic. */
+export function shapeOf(x: Tensor): Tensor {
+  return backend().executeSingleOutput('Shape', [type('T', x.dtype), type('out_type', 'int32')], [x]);
+}
+
+const randomAttrs = (): OpAttr[] => [type('dtype', 'float32'), type('T', 'int32'), type('Tseed', 'int32')];
+
+/** Uniform numbers in [0, 1) of the shape `shape` (int32 [rank]): a pure function of `seed`, int32 [2]. */
+export function statelessUniform(shape: Tensor, seed: Tensor): Tensor {
+  return backend().executeSingleOutput('StatelessRandomUniform', randomAttrs(), [shape, seed]);
+}
+
+/** Normal numbers cut at two standard deviations: a pure function of `seed`, int32 [2]. */
+export function statelessTruncatedNormal(shape: Tensor, seed: Tensor): Tensor {
+  return backend().executeSingleOutput('StatelessTruncatedNormal', randomAttrs(), [shape, seed]);
+}
+
+/**
+ * Cross entropy of logits [batch, classes] against class numbers (int32 [batch]).
+ *
+ * @returns `losses` [batch] and their gradient with respect to the logits, [batch, classes]
+ */
+export function sparseSoftmaxCrossEntropy(logits: Tensor, labels: Tensor): { losses: Tensor; gradient: Tensor } {
+  const attrs = [type('T', 'float32'), type('Tlabels', 'int32')];
+  const outputs = backend().executeMultipleOutputs('SparseSoftmaxCrossEntropyWithLogits', attrs, [logits, labels], 2);
+  return { losses: outputs[0]!, gradient: outputs[1]! };
+}
+
+/**
+ * A function of tensors with a hand-written gradient, instead of one that tfjs derives op by op.
+ *
+ * @param inputs float32 tensors the gradient flows to
+ * @param forward computes the result; what the gradient needs is passed to `save`
+ * @param backward the gradient of each input, from the result's gradient and what was saved
+ */
+export function differentiable(
+  inputs: readonly Tensor[],
+  forward: (save: (tensors: Tensor[]) => void) => Tensor,
+  backward: (dy: Tensor, saved: Tensor[]) => Tensor[],
+): Tensor {
+  const operation = tf.customGrad((...given) => {
+    const save = given[given.length - 1] as (tensors: Tensor[]) => void;
+    return { value: forward(save), gradFunc: backward };
+  });
+  return operation(...inputs);
+}

@@ -1,0 +1,87 @@
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { dtypeNumbers } from './dtypes.js';
+import type { AttrValue, GraphNode } from './node.js';
+import type { Port, Program, Signature } from './program.js';
+import { SavedModelMessage } from './proto.js';
+
+/** The graph's version: what TensorFlow 2.21 writes, readable by every TensorFlow 2. */
+const graphVersions = { producer: 1882, minConsumer: 12 };
+
+/**
+ * Writes `folder/saved_model.pb`, a SavedModel with one signature a function of the program. Variables are not
+ * written: the program's own `save/...` functions write them.
+ */
+export function writeSavedModel(program: Program, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const message = SavedModelMessage.create({
+    savedModelSchemaVersion: 1,
+    metaGraphs: [
+      {
+        metaInfoDef: { tags: ['serve'], tensorflowVersion: '2.21.0' },
+        graphDef: { node: program.nodes.map(nodeMessage), versions: graphVersions },
+        signatureDef: mapValues(program.signatures, signatureMessage),
+      },
+    ],
+  });
+  const file = join(folder, 'saved_model.pb');
+  writeFileSync(`${file}.partial`, SavedModelMessage.encode(message).finish());
+  renameSync(`${file}.partial`, file);
+}
+
+function mapValues<V, W>(record: Readonly<Record<string, V>>, convert: (value: V) => W): Record<string, W> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, convert(value)]));
+}
+
+const shapeMessage = (shape: readonly number[]): object => ({ dim: shape.map((size) => ({ size })) });
+
+const portMessage = ({ tensor, dtype, shape }: Port): object => ({
+  name: tensor,
+  dtype: dtypeNumbers[dtype],
+  tensorShape: shapeMessage(shape),
+});
+
+const signatureMessage = ({ inputs, outputs }: Signature): object => ({
+  inputs: mapValues(inputs, portMessage),
+  outputs: mapValues(outputs, portMessage),
+  methodName: 'tensorflow/serving/predict',
+});
+
+const nodeMessage = ({ name, op, inputs, attrs }: GraphNode): object => ({
+  name,
+  op,
+  input: inputs,
+  attr: mapValues(attrs, attrMessage),
+});
+
+function attrMessage(value: AttrValue): object {
+  switch (value.kind) {
+    case 'type':
+      return { type: dtypeNumbers[value.value] };
+    case 'types':
+      return { list: { type: value.value.map((dtype) => dtypeNumbers[dtype]) } };
+    case 'int':
+      return { i: value.value };
+    case 'ints':
+      return { list: { i: value.value } };
+    case 'float':
+      return { f: value.value };
+    case 'bool':
+      return { b: value.value };
+    case 'string':
+      return { s: Buffer.from(value.value) };
+    case 'shape':
+      return { shape: shapeMessage(value.value) };
+    case 'tensor':
+      return { tensor: tensorMessage(value) };
+  }
+}
+
+function tensorMessage({ dtype, shape, values }: Extract<AttrValue, { kind: 'tensor' }>): object {
+  const head = { dtype: dtypeNumbers[dtype], tensorShape: shapeMessage(shape) };
+  if (dtype === 'bool') return { ...head, boolVal: Array.from(values as ArrayLike<number>, Boolean) };
+  if (ArrayBuffer.isView(values)) {
+    return { ...head, tensorContent: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
+  }
+  return { ...head, stringVal: Array.from(values as ArrayLike<string>, (text) => Buffer.from(text)) };
+}

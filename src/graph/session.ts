@@ -1,0 +1,98 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Port, Program, Signature } from './program.js';
+import { writeSavedModel } from './saved-model.js';
+import { nodeBackend, tf, type DataType, type Tensor } from './tensorflow.js';
+
+/** A tensor in the process's memory: row-major values. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array | readonly string[];
+}
+
+/** A loaded program. Calls block the thread until TensorFlow is done. */
+export interface Session {
+  /** Runs a function of the program. Throws a TypeError where an input is missing, unknown or of a wrong shape. */
+  run(name: string, inputs: Readonly<Record<string, HostTensor>>): Record<string, HostTensor>;
+  /** Frees the graph and its variables. */
+  dispose(): void;
+}
+
+/** Loads a program into TensorFlow; its variables have no values yet. */
+export function openSession(program: Program): Session {
+  const folder = mkdtempSync(join(tmpdir(), 't4-graph-'));
+  try {
+    writeSavedModel(program, folder);
+    return new NativeSession(nodeBackend.loadSavedModelMetaGraph(folder, 'serve'), program.signatures);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A SavedModel on disk whose signatures are known, its variables restored by TensorFlow's loader. */
+export function loadSession(folder: string, signatures: Readonly<Record<string, Signature>>): Session {
+  return new NativeSession(nodeBackend.loadSavedModelMetaGraph(folder, 'serve'), signatures);
+}
+
+class NativeSession implements Session {
+  private disposed = false;
+
+  constructor(
+    private readonly id: number,
+    private readonly signatures: Readonly<Record<string, Signature>>,
+  ) {}
+
+  run(name: string, inputs: Readonly<Record<string, HostTensor>>): Record<string, HostTensor> {
+    if (this.disposed) throw new TypeError(`session: ${name} is run after dispose()`);
+    const signature = this.signatures[name];
+    if (signature === undefined) {
+      throw new TypeError(`session: no function ${name}, there are ${Object.keys(this.signatures).join(', ')}`);
+    }
+    checkNames(name, signature, inputs);
+    const ports = Object.entries(signature.inputs);
+    const tensors = ports.map(([key, port]) => hostToTensor(`${name}.${key}`, inputs[key]!, port));
+    let results: Tensor[] = [];
+    try {
+      const infos = ports.map(([, port]) => ({ name: port.tensor }));
+      const outputs = Object.values(signature.outputs);
+      results = nodeBackend.runSavedModel(
+        this.id,
+        tensors,
+        infos,
+        outputs.map((port) => port.tensor),
+      );
+      return Object.fromEntries(Object.keys(signature.outputs).map((key, i) => [key, tensorToHost(results[i]!)]));
+    } finally {
+      tf.dispose(tensors);
+      tf.dispose(results);
+    }
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    nodeBackend.deleteSavedModel(this.id);
+  }
+}
+
+function checkNames(name: string, signature: Signature, inputs: Readonly<Record<string, HostTensor>>): void {
+  const missing = Object.keys(signature.inputs).filter((key) => !(key in inputs));
+  const unknown = Object.keys(inputs).filter((key) => !(key in signature.inputs));
+  if (missing.length + unknown.length > 0) {
+    throw new TypeError(`session: ${name} lacks inputs [${missing.join(', ')}], does not know [${unknown.join(', ')}]`);
+  }
+}
+
+function hostToTensor(what: string, { shape, data }: HostTensor, port: Port): Tensor {
+  const fits = shape.length === port.shape.length && port.shape.every((size, i) => size === -1 || size === shape[i]);
+  if (!fits) {
+    throw new TypeError(`session: ${what} has shape [${shape.join(', ')}], expected [${port.shape.join(', ')}]`);
+  }
+  return tf.tensor(data, [...shape], port.dtype as DataType);
+}
+
+function tensorToHost(tensor: Tensor): HostTensor {
+  const data = tensor.dataSync<DataType>() as Float32Array | Int32Array | string[];
+  return { shape: tensor.shape, data };
+}

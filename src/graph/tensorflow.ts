@@ -1,0 +1,45 @@
+import './environment.js';
+import { createRequire } from 'node:module';
+import type * as TensorFlow from '@tensorflow/tfjs-node-gpu';
+
+export type Tensor = TensorFlow.Tensor;
+export type TensorInfo = TensorFlow.TensorInfo;
+export type DataType = TensorFlow.DataType;
+export type BackendValues = TensorFlow.backend_util.BackendValues;
+
+/** One attribute of an op, in tfjs-node's form. */
+export interface OpAttr {
+  name: string;
+  /** One of the binding's TF_ATTR_* numbers. */
+  type: number;
+  value: unknown;
+}
+
+/** The parts of tfjs-node's native binding that the engine uses. */
+export interface Binding {
+  readonly TF_ATTR_STRING: number;
+  readonly TF_ATTR_INT: number;
+  readonly TF_ATTR_FLOAT: number;
+  readonly TF_ATTR_BOOL: number;
+  readonly TF_ATTR_TYPE: number;
+  readonly TF_Version: string;
+}
+
+/** The parts of tfjs-node's backend that the engine uses: eager ops and SavedModel sessions. */
+export interface NodeBackend {
+  readonly binding: Binding;
+  readonly isUsingGpuDevice: boolean;
+  executeSingleOutput(op: string, attrs: OpAttr[], inputs: TensorInfo[]): Tensor;
+  loadSavedModelMetaGraph(path: string, tags: string): number;
+  deleteSavedModel(id: number): void;
+  runSavedModel(id: number, inputs: Tensor[], infos: { name: string }[], outputs: string[]): Tensor[];
+  applyActivation(...args: unknown[]): Tensor;
+}
+
+/**
+ * TensorFlow.js with its native backend. `require` instead of `import`: Node would scan the whole
+ * bundle for export names first, which costs as much as loading it.
+ */
+export const tf = createRequire(import.meta.url)('@tensorflow/tfjs-node-gpu') as typeof TensorFlow;
+
+export const nodeBackend = tf.findBackend('tensorflow') as unknown as NodeBackend;

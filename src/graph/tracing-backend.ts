@@ -1,0 +1,300 @@
+import { dtypeOfNumber, isDType, type DType } from './dtypes.js';
+import { attr, type Attrs, type AttrValue } from './node.js';
+import type { Recorder, RecordedConstant, Reference } from './recorder.js';
+import { shapeRules, type KnownTensor } from './shape-rules.js';
+import {
+  nodeBackend,
+  tf,
+  type BackendValues,
+  type DataType,
+  type OpAttr,
+  type Tensor,
+  type TensorInfo,
+} from './tensorflow.js';
+import { currentPlace, TraceError } from './trace-error.js';
+
+const backendName = 't4-graph';
+
+interface Entry {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  /** Known contents: of a constant, or of a shape computed while tracing. */
+  readonly values: BackendValues | undefined;
+  /** Where the value comes from in the graph; a constant gets one when it is first used. */
+  reference: Reference | undefined;
+  refCount: number;
+}
+
+/**
+ * A backend of tfjs-core that computes nothing: every op is appended to a recorder, and its result is a
+ * tensor with a shape and a dtype only. tfjs-core differentiates through it unaware of that.
+ */
+class TracingBackend extends tf.KernelBackend {
+  readonly binding = nodeBackend.binding;
+  readonly isGPUPackage = false;
+  private readonly entries = new Map<object, Entry>();
+  private recorder: Recorder | undefined;
+
+  begin(recorder: Recorder): void {
+    if (this.recorder !== undefined) throw new TraceError('a trace is already running', undefined, currentPlace());
+    this.recorder = recorder;
+  }
+
+  end(): void {
+    this.recorder = undefined;
+    this.entries.clear();
+  }
+
+  get active(): Recorder {
+    if (this.recorder === undefined) {
+      throw new TraceError('a tensor of a finished trace is used', undefined, currentPlace());
+    }
+    return this.recorder;
+  }
+
+  // tfjs-core's storage interface: constants keep their values, traced tensors have none.
+
+  override write(values: BackendValues, shape: number[], dtype: DataType): object {
+    const id = {};
+    this.move(id, values, shape, dtype, 1);
+    return id;
+  }
+
+  override move(id: object, values: BackendValues, shape: number[], dtype: DataType, refCount: number): void {
+    this.entries.set(id, { shape, dtype: asDType(dtype), values, reference: undefined, refCount });
+  }
+
+  override readSync(id: object): BackendValues {
+    const { values } = this.entryOf(id);
+    if (values === undefined) {
+      throw new TraceError(
+        'the value of a tensor is read while the function is traced; it is known only when the graph runs',
+        undefined,
+        currentPlace(),
+      );
+    }
+    return values;
+  }
+
+  override read(id: object): Promise<BackendValues> {
+    return Promise.resolve(this.readSync(id));
+  }
+
+  override disposeData(id: object): boolean {
+    const entry = this.entries.get(id);
+    if (entry !== undefined && --entry.refCount <= 0) this.entries.delete(id);
+    return true;
+  }
+
+  override refCount(id: object): number {
+    return this.entries.get(id)?.refCount ?? 0;
+  }
+
+  override incRef(id: object): void {
+    this.entryOf(id).refCount++;
+  }
+
+  override numDataIds(): number {
+    return this.entries.size;
+  }
+
+  override epsilon(): number {
+    return 1e-7;
+  }
+
+  override floatPrecision(): 32 {
+    return 32;
+  }
+
+  override dispose(): void {
+    this.entries.clear();
+  }
+
+  // What tfjs-node's kernels call to compute.
+
+  executeSingleInput(op: string, x: TensorInfo): Tensor {
+    return this.executeSingleOutput(op, [this.typeAttr('T', asDType(x.dtype))], [x]);
+  }
+
+  executeSingleOutput(op: string, attrs: OpAttr[], inputs: TensorInfo[]): Tensor {
+    return this.record(op, this.convertAttrs(op, attrs, inputs), inputs)[0]!;
+  }
+
+  executeMultipleOutputs(op: string, attrs: OpAttr[], inputs: TensorInfo[]): Tensor[] {
+    return this.record(op, this.convertAttrs(op, attrs, inputs), inputs);
+  }
+
+  createReductionOpAttrs(x: TensorInfo, keepDims = false): OpAttr[] {
+    return [
+      { name: 'keep_dims', type: this.binding.TF_ATTR_BOOL, value: keepDims },
+      this.typeAttr('T', asDType(x.dtype)),
+      this.typeAttr('Tidx', 'int32'),
+    ];
+  }
+
+  getDTypeInteger(dtype: DataType): unknown {
+    return asDType(dtype);
+  }
+
+  applyActivation(...args: unknown[]): Tensor {
+    return nodeBackend.applyActivation(...args);
+  }
+
+  /** A tensor that stands for an output of a recorded node. */
+  abstract(known: KnownTensor, reference: Reference): Tensor {
+    const dataId = {};
+    const values = known.values === undefined ? undefined : Int32Array.from(known.values);
+    this.entries.set(dataId, { shape: known.shape, dtype: known.dtype, values, reference, refCount: 1 });
+    return tf.engine().makeTensorFromTensorInfo({
+      dataId,
+      shape: [...known.shape],
+      dtype: known.dtype as DataType,
+    });
+  }
+
+  /** The graph output a tensor stands for; a constant is put into the graph at its first use. */
+  reference(tensor: TensorInfo, op: string): Reference {
+    const entry = this.entryOf(tensor.dataId, op);
+    entry.reference ??= this.active.constant(constantOf(entry));
+    return entry.reference;
+  }
+
+  private record(op: string, attrs: Attrs, inputs: readonly TensorInfo[]): Tensor[] {
+    const rule = shapeRules[op];
+    if (rule === undefined) {
+      throw new TraceError('this TensorFlow op has no shape rule, so it cannot be traced', op, currentPlace());
+    }
+    const references = inputs.map((input) => this.reference(input, op));
+    const outputs = this.inferShapes(op, attrs, inputs, rule);
+    const node = this.active.add({ op, attrs, inputs: references });
+    return outputs.map((output, index) => this.abstract(output, { node, output: index }));
+  }
+
+  private inferShapes(
+    op: string,
+    attrs: Attrs,
+    inputs: readonly TensorInfo[],
+    rule: (inputs: readonly KnownTensor[], attrs: Attrs) => KnownTensor[],
+  ): KnownTensor[] {
+    const known = inputs.map((input): KnownTensor => {
+      const { values } = this.entryOf(input.dataId, op);
+      const numeric = values instanceof Int32Array || values instanceof Float32Array ? { values } : {};
+      return { shape: input.shape, dtype: asDType(input.dtype), ...numeric };
+    });
+    try {
+      return rule(known, attrs);
+    } catch (error) {
+      throw new TraceError(error instanceof Error ? error.message : String(error), op, currentPlace());
+    }
+  }
+
+  private entryOf(id: object, op?: string): Entry {
+    const entry = this.entries.get(id);
+    if (entry !== undefined) return entry;
+    throw new TraceError(
+      'a tensor of another backend is used in a traced function; pass it as an input or make it inside',
+      op,
+      currentPlace(),
+    );
+  }
+
+  private typeAttr(name: string, dtype: DType): OpAttr {
+    return { name, type: this.binding.TF_ATTR_TYPE, value: dtype };
+  }
+
+  private convertAttrs(op: string, list: readonly OpAttr[], inputs: readonly TensorInfo[]): Attrs {
+    const attrs: Record<string, AttrValue> = { ...completeAttrs(op, inputs) };
+    for (const { name, type, value } of list) attrs[name] = this.convertAttr(op, name, type, value);
+    return attrs;
+  }
+
+  private convertAttr(op: string, name: string, type: number, value: unknown): AttrValue {
+    const { binding } = this;
+    const integers = Array.isArray(value) && value.every((v): v is number => typeof v === 'number') ? value : undefined;
+    if (type === binding.TF_ATTR_TYPE && integers !== undefined) return attr.types(integers.map(dtypeOfNumber));
+    if (type === binding.TF_ATTR_TYPE) return attr.type(isDType(value) ? value : dtypeOfNumber(Number(value)));
+    if (type === binding.TF_ATTR_INT && integers !== undefined) return { kind: 'ints', value: integers };
+    if (type === binding.TF_ATTR_INT && typeof value === 'number') return attr.int(value);
+    if (type === binding.TF_ATTR_BOOL) return attr.bool(Boolean(value));
+    if (type === binding.TF_ATTR_FLOAT && typeof value === 'number') return attr.float(value);
+    if (type === binding.TF_ATTR_STRING && typeof value === 'string') return attr.string(value);
+    throw new TraceError(`attribute ${name} has a form the engine does not know`, op, currentPlace());
+  }
+}
+
+/** Attributes that eager execution infers by itself, but that a graph needs spelled out. */
+function completeAttrs(op: string, inputs: readonly TensorInfo[]): Record<string, AttrValue> {
+  const first = inputs[0];
+  if (first === undefined) return {};
+  if (op === 'ExpandDims') return { T: attr.type(asDType(first.dtype)), Tdim: attr.type('int32') };
+  if (op === 'Squeeze') return { T: attr.type(asDType(first.dtype)) };
+  return {};
+}
+
+function asDType(dtype: string): DType {
+  if (!isDType(dtype)) throw new TraceError(`dtype ${dtype} cannot be traced`, undefined, currentPlace());
+  return dtype;
+}
+
+function constantOf({ shape, dtype, values }: Entry): RecordedConstant {
+  if (values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint8Array) {
+    return { dtype, shape, values };
+  }
+  if (Array.isArray(values) && dtype === 'string') {
+    return {
+      dtype,
+      shape,
+      values: values.map((value) => (typeof value === 'string' ? value : Buffer.from(value).toString())),
+    };
+  }
+  if (Array.isArray(values)) {
+    const numbers = values.map(Number);
+    return { dtype, shape, values: dtype === 'float32' ? Float32Array.from(numbers) : Int32Array.from(numbers) };
+  }
+  throw new TraceError('a tensor without a value is used as a constant', undefined, currentPlace());
+}
+
+export const tracingBackend = new TracingBackend();
+
+tf.registerBackend(backendName, () => tracingBackend);
+for (const kernel of tf.getKernelsForBackend('tensorflow')) {
+  const { kernelName, kernelFunc } = kernel;
+  tf.registerKernel({ kernelName, backendName, kernelFunc });
+}
+// tfjs-node's own kernel reads the indices back to check them; here they have no values.
+tf.unregisterKernel('GatherV2', backendName);
+tf.registerKernel({
+  kernelName: 'GatherV2',
+  backendName,
+  kernelFunc: ({ inputs, attrs }) => {
+    const { x, indices } = inputs as { x: TensorInfo; indices: TensorInfo };
+    const { axis, batchDims } = attrs as unknown as { axis: number; batchDims: number };
+    const { TF_ATTR_INT, TF_ATTR_TYPE } = tracingBackend.binding;
+    return tracingBackend.executeSingleOutput(
+      'GatherV2',
+      [
+        { name: 'batch_dims', type: TF_ATTR_INT, value: batchDims },
+        { name: 'Tparams', type: TF_ATTR_TYPE, value: x.dtype },
+        { name: 'Tindices', type: TF_ATTR_TYPE, value: indices.dtype },
+        { name: 'Taxis', type: TF_ATTR_TYPE, value: 'int32' },
+      ],
+      [x, indices, tf.scalar(axis, 'int32')],
+    );
+  },
+});
+
+/** Runs `body` with the tracing backend active, and puts the former backend back whatever happens. */
+export function withTracing<T>(recorder: Recorder, body: () => T): T {
+  const former = tf.getBackend();
+  tracingBackend.begin(recorder);
+  // A registered backend with a synchronous factory is active when the call returns.
+  void tf.setBackend(backendName);
+  try {
+    tf.engine().startScope('trace');
+    return body();
+  } finally {
+    tf.engine().endScope();
+    tracingBackend.end();
+    void tf.setBackend(former);
+  }
+}

@@ -1,0 +1,181 @@
+import {
+  biasAdd,
+  biasAddGrad,
+  differentiable,
+  matMul,
+  shapeOf,
+  sparseSoftmaxCrossEntropy,
+  statelessUniform,
+} from '../graph/ops.js';
+import { tf, type Tensor } from '../graph/index.js';
+
+/**
+ * What the models share. Letters: B batch, S sequence, N = B * S tokens, H hidden, A heads, D head size.
+ * Gradients are written by hand: fewer ops than tfjs derives, and none that allocates by a symbolic shape.
+ */
+
+/** Reads a variable by its name. */
+export type Weights = (name: string) => Tensor;
+
+/** x [N, in] times kernel [in, out] plus bias [out] -> [N, out]. */
+export function dense(x: Tensor, kernel: Tensor, bias: Tensor): Tensor {
+  return differentiable(
+    [x, kernel, bias],
+    (save) => {
+      save([x, kernel]);
+      return biasAdd(matMul(x, kernel), bias);
+    },
+    (dy, [input, weight]) => [matMul(dy, weight!, false, true), matMul(input!, dy, true, false), biasAddGrad(dy)],
+  );
+}
+
+/** Normalises over the last axis: (x - mean) / sqrt(variance + epsilon) * gamma + beta (arXiv:1607.06450). x [N, H]. */
+export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: number): Tensor {
+  return differentiable(
+    [x, gamma, beta],
+    (save) => {
+      const centred = tf.sub(x, tf.mean(x, -1, true));
+      const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
+      const normal = tf.mul(centred, inverse);
+      save([normal, inverse, gamma]);
+      return tf.add(tf.mul(normal, gamma), beta);
+    },
+    (dy, [normal, inverse, scale]) => {
+      const dNormal = tf.mul(dy, scale!);
+      const mean = tf.mean(dNormal, -1, true);
+      const projection = tf.mul(normal!, tf.mean(tf.mul(dNormal, normal!), -1, true));
+      const dx = tf.mul(tf.sub(tf.sub(dNormal, mean), projection), inverse!);
+      return [dx, biasAddGrad(tf.mul(dy, normal!)), biasAddGrad(dy)];
+    },
+  );
+}
+
+/** Softmax over the last axis, any rank. */
+export function softmax(x: Tensor): Tensor {
+  return differentiable(
+    [x],
+    (save) => {
+      const y = tf.softmax(x);
+      save([y]);
+      return y;
+    },
+    (dy, [y]) => {
+      const product = tf.mul(dy, y!);
+      return [tf.sub(product, tf.mul(y!, tf.sum(product, -1, true)))];
+    },
+  );
+}
+
+/** Rows of `table` [V, H] for ids [B, S] (int32) -> [N, H]. The table's gradient is dense, rows of equal ids summed. */
+export function embedding(table: Tensor, ids: Tensor): Tensor {
+  return differentiable(
+    [table],
+    (save) => {
+      const flat = tf.reshape(ids, [-1]) as Tensor & { shape: [number] };
+      save([flat]);
+      return tf.gather(table, flat);
+    },
+    (dy, [flat]) => [tf.unsortedSegmentSum(dy, flat as Tensor & { shape: [number]; rank: 1 } as never, table.shape[0])],
+  );
+}
+
+/** The first `length` rows of a position table [P, H] -> [S, H]. */
+export function firstRows(table: Tensor, length: number): Tensor {
+  const [rows, width] = [table.shape[0], table.shape[1]!];
+  return differentiable(
+    [table],
+    () => tf.slice(table, [0, 0], [length, width]),
+    (dy) => [
+      tf.pad(dy, [
+        [0, rows - length],
+        [0, 0],
+      ]),
+    ],
+  );
+}
+
+/** x times a constant. */
+export function scale(x: Tensor, factor: number): Tensor {
+  return differentiable(
+    [x],
+    () => tf.mul(x, factor),
+    (dy) => [tf.mul(dy, factor)],
+  );
+}
+
+/**
+ * Scaled dot-product attention with the weights of all heads at once (arXiv:1706.03762).
+ *
+ * @param query, key, value [B, A, S, D]
+ * @param bias added to the scores before the softmax, [B, 1, 1, S]: 0 for a real token, very negative for padding
+ * @returns [B, A, S, D]
+ */
+export function attention(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  bias: Tensor,
+  dropout: (x: Tensor) => Tensor,
+): Tensor {
+  const headSize = query.shape[3]!;
+  const scores = batchMatMul(query, key, false, true); // [B, A, S, S]
+  const probabilities = softmax(tf.add(scale(scores, 1 / Math.sqrt(headSize)), bias));
+  return batchMatMul(dropout(probabilities), value, false, false);
+}
+
+/** Products of the last two axes; the leading axes of a and b are equal. */
+function batchMatMul(a: Tensor, b: Tensor, transposeA: false, transposeB: boolean): Tensor {
+  return differentiable(
+    [a, b],
+    (save) => {
+      save([a, b]);
+      return tf.matMul(a, b, transposeA, transposeB);
+    },
+    (dy, [left, right]) => [
+      tf.matMul(dy, right!, false, !transposeB),
+      transposeB ? tf.matMul(dy, left!, true, false) : tf.matMul(left!, dy, true, false),
+    ],
+  );
+}
+
+/** Dropout of one forward pass: each call draws its own mask, a pure function of the seed and the call's number. */
+export type Dropout = (x: Tensor, rate: number) => Tensor;
+
+export const noDropout: Dropout = (x) => x;
+
+/**
+ * @param seed int32 [2]: the run's seed and the step, so that a resumed run repeats its masks exactly
+ */
+export function seededDropout(seed: Tensor): Dropout {
+  let calls = 0;
+  return (x, rate) => {
+    if (rate === 0) return x;
+    calls++;
+    // Weyl steps keep the streams of the calls of one run away from those of a run with the next seed.
+    const offset = tf.tensor1d([Math.imul(calls, 0x9e3779b1), 0], 'int32');
+    const callSeed = tf.add(seed, offset);
+    return differentiable(
+      [x],
+      (save) => {
+        const kept = tf.greaterEqual(statelessUniform(shapeOf(x), callSeed), rate);
+        const mask = tf.mul(tf.cast(kept, 'float32'), 1 / (1 - rate));
+        save([mask]);
+        return tf.mul(x, mask);
+      },
+      (dy, [mask]) => [tf.mul(dy, mask!)],
+    );
+  };
+}
+
+/** Mean cross entropy of logits [B, C] against class numbers (int32 [B]) -> scalar. */
+export function meanCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  return differentiable(
+    [logits],
+    (save) => {
+      const { losses, gradient } = sparseSoftmaxCrossEntropy(logits, labels);
+      save([gradient]);
+      return tf.mean(losses);
+    },
+    (dy, [gradient]) => [tf.mul(gradient!, tf.div(dy, logits.shape[0]))],
+  );
+}

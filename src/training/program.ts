@@ -1,0 +1,181 @@
+import {
+  buildProgram,
+  dimension,
+  tf,
+  type FunctionSpec,
+  type NamedTensors,
+  type Precision,
+  type Program,
+  type Tensor,
+  type TensorSpec,
+  type Variable,
+  type VariableScope,
+} from '../graph/index.js';
+import { statelessTruncatedNormal } from '../graph/ops.js';
+import type { BertConfig } from '../models/bert-config.js';
+import type { EncoderInputs } from '../models/bert.js';
+import { classifierLogits, classifierVariables } from '../models/classifier.js';
+import { meanCrossEntropy, noDropout, seededDropout, type Weights } from '../models/layers.js';
+import { isDecayed, type VariableSpec } from '../models/variables.js';
+import { applyAdamW, clipByGlobalNorm, globalNorm, momentNames, type AdamWSettings } from './optimizer.js';
+
+export interface TrainingProgramOptions {
+  readonly config: BertConfig;
+  readonly numLabels: number;
+  readonly precision: Precision;
+  readonly optimizer: AdamWSettings;
+  /** Gradients are scaled down to this global norm; 0: never. */
+  readonly maxGradNorm: number;
+}
+
+const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
+const encoderInputs = { inputIds: tokens, tokenTypeIds: tokens, attentionMask: tokens };
+const scalar: TensorSpec = { dtype: 'float32', shape: [] };
+
+const variableOf = ({ name, shape }: VariableSpec): Variable => ({ name, shape, dtype: 'float32' });
+
+/**
+ * The whole of fine-tuning as one graph. Functions:
+ * - `train`: one update; returns `loss` and `gradNorm` (before clipping)
+ * - `predict`: `logits` [batch, labels]
+ * - `initialize/<variable>` and `assign/<variable>`: one variable's random or given value
+ * - `resetOptimizer`: moments to zero
+ * - `save/...`, `restore/...` of the groups `weights` and `training` (weights and moments)
+ */
+export function trainingProgram(options: TrainingProgramOptions): Program {
+  const specs = classifierVariables(options.config, options.numLabels);
+  const weights = specs.map(variableOf);
+  const moments = weights.flatMap((weight) => momentNames(weight.name).map((name) => ({ ...weight, name })));
+  const weightNames = weights.map((variable) => variable.name);
+  return buildProgram({
+    variables: [...weights, ...moments],
+    precision: options.precision,
+    functions: {
+      train: trainFunction(options, specs),
+      predict: predictFunction(options.config),
+      initialize: initializeFunction(specs),
+      resetOptimizer: resetFunction(moments),
+      ...weightAccess(weights),
+    },
+    checkpoints: { weights: weightNames, training: [...weightNames, ...moments.map((variable) => variable.name)] },
+  });
+}
+
+/** The part of the graph that a finished model needs: `predict`, weights in and out. */
+export function inferenceProgram(config: BertConfig, numLabels: number, precision: Precision): Program {
+  const weights = classifierVariables(config, numLabels).map(variableOf);
+  return buildProgram({
+    variables: weights,
+    precision,
+    functions: { predict: predictFunction(config), ...weightAccess(weights) },
+  });
+}
+
+const encoderInputsOf = (inputs: NamedTensors): EncoderInputs => ({
+  inputIds: inputs.inputIds!,
+  tokenTypeIds: inputs.tokenTypeIds!,
+  attentionMask: inputs.attentionMask!,
+});
+
+function trainFunction(options: TrainingProgramOptions, specs: readonly VariableSpec[]): FunctionSpec {
+  return {
+    inputs: {
+      ...encoderInputs,
+      labels: { dtype: 'int32', shape: [dimension('batch')] },
+      dropoutSeed: { dtype: 'int32', shape: [2] },
+      stepSize: scalar,
+      epsilon: scalar,
+      decayFactor: scalar,
+    },
+    build(inputs, variables) {
+      const { loss, gradients } = lossAndGradients(options.config, specs, inputs, variables);
+      const norm = globalNorm(gradients);
+      const { maxGradNorm } = options;
+      const clipped = maxGradNorm > 0 ? clipByGlobalNorm(gradients, norm, maxGradNorm) : gradients;
+      applyAdamW(
+        variables,
+        specs.map(({ name }, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) })),
+        options.optimizer,
+        { stepSize: inputs.stepSize!, epsilon: inputs.epsilon!, decayFactor: inputs.decayFactor! },
+      );
+      return { loss, gradNorm: norm };
+    },
+  };
+}
+
+/** The mean loss of a batch, and its gradient with respect to each variable, in the order of `specs`. */
+export function lossAndGradients(
+  config: BertConfig,
+  specs: readonly VariableSpec[],
+  inputs: NamedTensors,
+  variables: Pick<VariableScope, 'read'>,
+): { loss: Tensor; gradients: Tensor[] } {
+  const values = specs.map(({ name }) => variables.read(name));
+  const { value, grads } = tf.valueAndGrads((...given: Tensor[]) => {
+    const byName = new Map(specs.map(({ name }, i) => [name, given[i]!]));
+    const weights: Weights = (name) => byName.get(name)!;
+    const dropout = seededDropout(inputs.dropoutSeed!);
+    return meanCrossEntropy(
+      classifierLogits(config, weights, encoderInputsOf(inputs), dropout),
+      inputs.labels!,
+    ) as never;
+  })(values);
+  return { loss: value, gradients: grads };
+}
+
+function predictFunction(config: BertConfig): FunctionSpec {
+  return {
+    inputs: encoderInputs,
+    build: (inputs, variables) => ({
+      logits: classifierLogits(config, variables.read.bind(variables), encoderInputsOf(inputs), noDropout),
+    }),
+  };
+}
+
+/** All weights from their initializers: a pure function of `seed`, int32 [2]. */
+function initializeFunction(specs: readonly VariableSpec[]): FunctionSpec {
+  return {
+    inputs: { seed: { dtype: 'int32', shape: [2] } },
+    build({ seed }, variables) {
+      specs.forEach(({ name, shape, initializer }, index) => {
+        variables.assign(name, initialValue(shape, initializer, tf.add(seed!, tf.tensor1d([0, index + 1], 'int32'))));
+      });
+      return { seed: seed! };
+    },
+  };
+}
+
+function initialValue(shape: readonly number[], initializer: VariableSpec['initializer'], seed: Tensor): Tensor {
+  if (initializer.kind !== 'truncatedNormal') return tf.fill([...shape], initializer.kind === 'ones' ? 1 : 0);
+  const target = tf.tensor1d([...shape], 'int32');
+  return tf.mul(statelessTruncatedNormal(target, seed), initializer.standardDeviation);
+}
+
+function resetFunction(moments: readonly Variable[]): FunctionSpec {
+  return {
+    inputs: {},
+    build(_inputs, variables) {
+      for (const { name, shape } of moments) variables.assign(name, tf.fill([...shape], 0));
+      return { done: tf.scalar(moments.length, 'int32') };
+    },
+  };
+}
+
+/** `assign/<name>` and `fetch/<name>`, one pair a variable, so that a model is moved tensor by tensor. */
+function weightAccess(weights: readonly Variable[]): Record<string, FunctionSpec> {
+  return Object.fromEntries(
+    weights.flatMap(({ name, shape }): [string, FunctionSpec][] => [
+      [
+        `assign/${name}`,
+        {
+          inputs: { value: { dtype: 'float32', shape } },
+          build({ value }, variables) {
+            variables.assign(name, value!);
+            return { done: tf.scalar(1, 'int32') };
+          },
+        },
+      ],
+      [`fetch/${name}`, { inputs: {}, build: (_inputs, variables) => ({ value: variables.read(name) }) }],
+    ]),
+  );
+}
