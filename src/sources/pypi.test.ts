@@ -17,16 +17,16 @@ function failure(action: () => unknown): UserError {
 }
 
 describe('models from the Python package index', () => {
-  const before = process.env['XDG_CACHE_HOME'];
+  const before = process.env.XDG_CACHE_HOME;
   let cache = '';
   beforeEach(() => {
     cache = mkdtempSync(join(tmpdir(), 't4-pypi-'));
-    process.env['XDG_CACHE_HOME'] = cache;
+    process.env.XDG_CACHE_HOME = cache;
   });
   afterEach(() => {
     rmSync(cache, { recursive: true });
-    if (before === undefined) delete process.env['XDG_CACHE_HOME'];
-    else process.env['XDG_CACHE_HOME'] = before;
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
   });
 
   it('are found in the cache folder', () => {
@@ -44,7 +44,7 @@ describe('models from the Python package index', () => {
   });
 
   it('are looked for in the home folder when XDG_CACHE_HOME is a relative path', () => {
-    process.env['XDG_CACHE_HOME'] = 'cache';
+    process.env.XDG_CACHE_HOME = 'cache';
     const expected = join(homedir(), '.cache', 't4', 'models', `${name}-0.1.0`);
     try {
       expect(resolvePypiModel(name, '0.1.0')).to.equal(expected);

@@ -5,7 +5,7 @@ import { UserError } from '../errors.js';
 
 /** Where tools/setup/ puts what it fetches; its files.mjs has the same rule. */
 function cacheFolder(): string {
-  const base = process.env['XDG_CACHE_HOME'];
+  const base = process.env.XDG_CACHE_HOME;
   // The XDG specification says to ignore a relative path.
   return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.cache'), 't4');
 }
