@@ -1,0 +1,36 @@
+/** One text, or a pair, as the model sees it. */
+export interface Encoding {
+  /** Token ids with the special tokens, without padding: `[length]`. */
+  inputIds: number[];
+  /** How many of them belong to segment 0; the rest, up to the end, belong to segment 1. */
+  firstLength: number;
+  /** Whether tokens were cut off to keep within the maximum. */
+  truncated: boolean;
+}
+
+/** Text to ids and back, by the files of one model. */
+export interface Tokenizer {
+  /** Paths of the files it was read from: what a saved model has to take along. */
+  readonly files: readonly string[];
+  /** Rows the embedding table needs: the largest id + 1. */
+  readonly vocabSize: number;
+  readonly padTokenId: number;
+  readonly unkTokenId: number;
+  readonly clsTokenId: number;
+  readonly sepTokenId: number;
+  /** Absent in a vocabulary without a mask token: fine for fine-tuning. */
+  readonly maskTokenId: number | undefined;
+  /**
+   * Ids of a text, or of a pair, in the layout that the tokenizer's post-processor describes: `[CLS] a [SEP]` or
+   * `[CLS] a [SEP] b [SEP]` for BERT.
+   *
+   * A special token spelled out in the text ("[SEP]") becomes that special token, as in Transformers by default.
+   *
+   * @param pair the second text; an empty one is still a pair (`[CLS] a [SEP] [SEP]`), as in a batch of Transformers
+   * @param maxLength most tokens, the special ones included; cut as Transformers' `longest_first` cuts
+   * @throws UserError 'usage' when maxLength leaves no room for a token of text
+   */
+  encode(text: string, pair: string | undefined, maxLength: number): Encoding;
+  /** The vocabulary's spelling of each id (`##ing`). Throws RangeError for an id that it lacks. */
+  tokens(ids: Iterable<number>): string[];
+}
