@@ -106,20 +106,13 @@ describe('loadTokenizer', () => {
     expect(tokenizer.maskTokenId).to.equal(undefined);
   });
 
-  it('lays a pair out as the post-processor says, here with two separators and one segment', () => {
+  it('lays a pair out as the post-processor says: RoBERTa has two separators and one segment', () => {
     const tokens = ['<s>', '<pad>', '</s>', '<unk>', 'good', 'film'];
-    const special = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
-    const text = (id: string) => ({ Sequence: { id, type_id: 0 } });
-    const [s, e] = [special('<s>'), special('</s>')];
     const content = {
       added_tokens: tokens.slice(0, 4).map((token, id) => ({ id, content: token, special: true })),
       normalizer: null,
       pre_tokenizer: { type: 'WhitespaceSplit' },
-      post_processor: {
-        type: 'TemplateProcessing',
-        single: [s, text('A'), e],
-        pair: [s, text('A'), e, e, text('B'), e],
-      },
+      post_processor: { type: 'RobertaProcessing', cls: ['<s>', 0], sep: ['</s>', 2] },
       decoder: null,
       model: {
         type: 'WordPiece',

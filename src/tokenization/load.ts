@@ -52,9 +52,10 @@ export function loadTokenizer(folder: string): Tokenizer {
     throw new UserError('files', `${path}: added token "${partial.content}" has single_word, which is not supported`);
   }
   const library = createLibrary(path, json, config);
+  const template = templateOf(path, library, json.post_processor.type === 'RobertaProcessing');
   const unk = json.model.unk_token ?? config.names.unk;
   const files = fileNames.map((name) => join(folder, name)).filter((file) => existsSync(file));
-  return createTokenizer(path, library, { ...config, names: { ...config.names, unk } }, files);
+  return createTokenizer(path, library, template, { ...config, names: { ...config.names, unk } }, files);
 }
 
 function createLibrary(path: string, json: z.infer<typeof tokenizerSchema>, config: TokenizerConfig): Library {
@@ -66,11 +67,16 @@ function createLibrary(path: string, json: z.infer<typeof tokenizerSchema>, conf
   }
 }
 
-function createTokenizer(path: string, library: Library, config: TokenizerConfig, files: string[]): Tokenizer {
+function createTokenizer(
+  path: string,
+  library: Library,
+  template: Template,
+  config: TokenizerConfig,
+  files: string[],
+): Tokenizer {
   const vocabulary = library.get_vocab();
   const names = specialTokens(path, config, (token) => library.token_to_id(token) !== undefined);
   const idOf = (token: string) => library.token_to_id(token)!;
-  const template = templateOf(path, library);
   let largestId = 0;
   for (const id of vocabulary.values()) largestId = Math.max(largestId, id);
   const textIds = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
@@ -90,10 +96,10 @@ function createTokenizer(path: string, library: Library, config: TokenizerConfig
   };
 }
 
-function templateOf(path: string, library: Library): Template {
+function templateOf(path: string, library: Library, oneSegment: boolean): Template {
   try {
     if (library.post_processor === null) throw new Error('there is no post-processor');
-    return readTemplate(library.post_processor, (token) => library.token_to_id(token));
+    return readTemplate(library.post_processor, oneSegment, (token) => library.token_to_id(token));
   } catch (error) {
     throw new UserError('files', `${path}: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -23,12 +23,17 @@ const placeholderB = '\0B';
  *
  * Knowing the layout lets a pair be truncated before the special tokens are put around it, which the library cannot.
  *
+ * @param oneSegment for RoBERTa's post-processor, which puts all in segment 0 in Python and the second text in 1 here
  * @param idOf id of a special token's spelling; undefined where the vocabulary lacks it
  * @throws Error saying what about the layout is not supported
  */
-export function readTemplate(postProcessor: PostProcessor, idOf: (token: string) => number | undefined): Template {
-  const single = layout(postProcessor, [[placeholderA]]);
-  const pair = layout(postProcessor, [[placeholderA], [placeholderB]]);
+export function readTemplate(
+  postProcessor: PostProcessor,
+  oneSegment: boolean,
+  idOf: (token: string) => number | undefined,
+): Template {
+  const single = layout(postProcessor, oneSegment, [placeholderA], null);
+  const pair = layout(postProcessor, oneSegment, [placeholderA], [placeholderB]);
   const a = single.tokens.indexOf(placeholderA);
   const pairA = pair.tokens.indexOf(placeholderA);
   const pairB = pair.tokens.indexOf(placeholderB);
@@ -54,9 +59,15 @@ export function readTemplate(postProcessor: PostProcessor, idOf: (token: string)
   };
 }
 
-function layout(postProcessor: PostProcessor, texts: string[][]): { tokens: string[]; types: number[] } {
-  const { tokens, token_type_ids } = postProcessor.post_process(texts[0]!, texts[1] ?? null, true);
-  return { tokens, types: token_type_ids ?? tokens.map(() => 0) };
+function layout(
+  postProcessor: PostProcessor,
+  oneSegment: boolean,
+  first: string[],
+  second: string[] | null,
+): { tokens: string[]; types: number[] } {
+  const { tokens, token_type_ids } = postProcessor.post_process(first, second, true);
+  const types = oneSegment ? undefined : token_type_ids;
+  return { tokens, types: types ?? tokens.map(() => 0) };
 }
 
 function specialId(token: string, idOf: (token: string) => number | undefined): number {

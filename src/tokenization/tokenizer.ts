@@ -30,7 +30,7 @@ export interface Tokenizer {
    * @param maxLength most tokens, the special ones included; cut as Transformers' `longest_first` cuts
    * @throws UserError 'usage' when maxLength leaves no room for a token of text
    */
-  encode(text: string, pair: string | undefined, maxLength: number): Encoding;
+  readonly encode: (text: string, pair: string | undefined, maxLength: number) => Encoding;
   /** The vocabulary's spelling of each id (`##ing`). Throws RangeError for an id that it lacks. */
-  tokens(ids: Iterable<number>): string[];
+  readonly tokens: (ids: Iterable<number>) => string[];
 }
