@@ -1,0 +1,175 @@
+import { expect } from 'chai';
+import type { Tokenizer } from '../tokenization/tokenizer.js';
+import { assembleBatch, planBatches, type BatchPlan } from './batches.js';
+import { encodeExamples, lengthOf } from './encode.js';
+import type { Example } from './example.js';
+import { createRandom } from './random.js';
+
+/** Each character is a token: its code; 1 begins, 2 separates; ids from 100. */
+const tokenizer: Tokenizer = {
+  files: [],
+  vocabSize: 200,
+  padTokenId: 9,
+  unkTokenId: 3,
+  clsTokenId: 1,
+  sepTokenId: 2,
+  maskTokenId: undefined,
+  tokens: (ids) => Array.from(ids, String),
+  encode: (text, pair, maxLength) => {
+    const codes = (of: string) => Array.from(of, (c) => c.charCodeAt(0));
+    const first = [1, ...codes(text), 2];
+    const all = pair === undefined ? first : [...first, ...codes(pair), 2];
+    return {
+      inputIds: all.slice(0, maxLength),
+      firstLength: Math.min(first.length, maxLength),
+      truncated: all.length > maxLength,
+    };
+  },
+};
+
+const examples: Example[] = [
+  { text: 'abc', label: 1, line: 1 },
+  { text: 'a', pair: 'bc', label: 0, line: 2 },
+  { text: 'abcdefghijk', line: 3 },
+];
+
+/** `size` examples of 3 to 42 tokens. */
+function manyExamples(size: number): Example[] {
+  const random = createRandom(5);
+  return Array.from({ length: size }, (_, i) => ({ text: 'x'.repeat(1 + random(40)), line: i + 1 }));
+}
+
+describe('encodeExamples', () => {
+  it('keeps all ids in one array', () => {
+    const dataset = encodeExamples(examples, tokenizer, 7);
+    expect(dataset.size).to.equal(3);
+    expect(dataset.ids).to.deep.equal(
+      Uint16Array.from([1, 97, 98, 99, 2, 1, 97, 2, 98, 99, 2, 1, 97, 98, 99, 100, 101, 102]),
+    );
+    expect(dataset.offsets).to.deep.equal(Uint32Array.from([0, 5, 11, 18]));
+    expect(dataset.firstLength).to.deep.equal(Uint16Array.from([5, 3, 7]));
+    expect(dataset.labels).to.deep.equal(Int32Array.from([1, 0, -1]));
+    expect(dataset.truncatedCount).to.equal(1);
+    expect(dataset.maxLength).to.equal(7);
+  });
+
+  it('takes 32 bits an id for a vocabulary that needs them, and grows', () => {
+    const large = encodeExamples(manyExamples(500), { ...tokenizer, vocabSize: 65537 }, 64);
+    const small = encodeExamples(manyExamples(500), { ...tokenizer, vocabSize: 65536 }, 64);
+    expect(large.ids).to.be.instanceOf(Int32Array);
+    expect(small.ids).to.be.instanceOf(Uint16Array);
+    expect([...large.ids]).to.deep.equal([...small.ids]);
+    expect(large.ids.length).to.equal(large.offsets[500]).and.be.above(1024);
+  });
+
+  it('encodes nothing into nothing', () => {
+    expect(encodeExamples([], tokenizer, 7)).to.deep.include({ size: 0, ids: new Uint16Array(0) });
+  });
+});
+
+describe('assembleBatch', () => {
+  const dataset = encodeExamples(examples, tokenizer, 7);
+
+  it('pads to the longest, rounded up to a multiple', () => {
+    const batch = assembleBatch(dataset, Int32Array.from([1, 0]), { multipleOf: 1, padTokenId: 9 });
+    expect(batch).to.deep.equal({
+      size: 2,
+      length: 6,
+      inputIds: Int32Array.from([1, 97, 2, 98, 99, 2, 1, 97, 98, 99, 2, 9]),
+      tokenTypeIds: Int32Array.from([0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]),
+      attentionMask: Int32Array.from([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]),
+      labels: Int32Array.from([0, 1]),
+      indices: Int32Array.from([1, 0]),
+      tokens: 11,
+    });
+    const rounded = assembleBatch(dataset, Int32Array.from([0]), { multipleOf: 3, padTokenId: 9 });
+    expect(rounded.inputIds).to.deep.equal(Int32Array.from([1, 97, 98, 99, 2, 9]));
+  });
+
+  it('never pads beyond the maximum, where a multiple lies above it', () => {
+    expect(assembleBatch(dataset, Int32Array.from([0, 2]), { multipleOf: 4, padTokenId: 9 }).length).to.equal(7);
+  });
+});
+
+describe('planBatches', () => {
+  const size = 1003;
+  const dataset = encodeExamples(manyExamples(size), tokenizer, 64);
+  const defaults: BatchPlan = { batchSize: 4, seed: 42, epoch: 0, shuffle: true, bucketByLength: true, multipleOf: 8 };
+  const plan = (changes: Partial<BatchPlan> = {}) => planBatches(dataset, { ...defaults, ...changes });
+  const flat = (batches: Int32Array[]) => batches.flatMap((batch) => [...batch]);
+  const inOrder = Array.from({ length: size }, (_, i) => i);
+  const padding = (batches: Int32Array[]) => {
+    const assembled = batches.map((indices) => assembleBatch(dataset, indices, { multipleOf: 8, padTokenId: 0 }));
+    const all = assembled.reduce((sum, batch) => sum + batch.size * batch.length, 0);
+    return 1 - assembled.reduce((sum, batch) => sum + batch.tokens, 0) / all;
+  };
+
+  for (const shuffle of [true, false]) {
+    for (const bucketByLength of [true, false]) {
+      it(`uses each example once, shuffle ${shuffle}, bucketByLength ${bucketByLength}`, () => {
+        const batches = plan({ shuffle, bucketByLength });
+        expect(flat(batches).sort((a, b) => a - b)).to.deep.equal(inOrder);
+        expect(batches.map(({ length }) => length).sort((a, b) => a - b)).to.deep.equal([
+          3,
+          ...Array.from({ length: 250 }, () => 4),
+        ]);
+      });
+    }
+  }
+
+  it('is a function of seed and epoch', () => {
+    expect(plan()).to.deep.equal(plan());
+    expect(plan({ epoch: 1 })).not.to.deep.equal(plan());
+    expect(plan({ seed: 43 })).not.to.deep.equal(plan());
+    expect(flat(plan({ seed: 1, epoch: 2 }))).not.to.deep.equal(flat(plan({ seed: 2, epoch: 1 })));
+  });
+
+  it('gives the order it always gave: a resumed run has to see the batches of the run before', () => {
+    expect(
+      plan({ epoch: 1 })
+        .slice(0, 3)
+        .map((batch) => [...batch]),
+    ).to.deep.equal([
+      [77, 0, 202, 786],
+      [515, 972, 365, 539],
+      [600, 138, 887, 632],
+    ]);
+  });
+
+  it('keeps the order of the file when it neither shuffles nor sorts', () => {
+    expect(flat(plan({ shuffle: false, bucketByLength: false }))).to.deep.equal(inOrder);
+  });
+
+  it('sorts by length for an evaluation, longest first, equals in the order of the file', () => {
+    const order = flat(plan({ shuffle: false, multipleOf: 1 }));
+    const lengths = order.map((i) => lengthOf(dataset, i));
+    expect(lengths).to.deep.equal([...lengths].sort((a, b) => b - a));
+    const longest = lengths.filter((length) => length === lengths[0]).length;
+    expect(order.slice(0, longest)).to.deep.equal(order.slice(0, longest).sort((a, b) => a - b));
+  });
+
+  it('pads far less when bucketed, and still mixes', () => {
+    expect(padding(plan())).to.be.below(0.2);
+    expect(padding(plan({ bucketByLength: false }))).to.be.above(0.3);
+    const lengths = plan().map((batch) => lengthOf(dataset, batch[0]!));
+    const rising = lengths.filter((length, i) => i > 0 && length > lengths[i - 1]!).length;
+    expect(rising / lengths.length).to.be.within(0.35, 0.65);
+  });
+});
+
+describe('createRandom', () => {
+  it('is sfc32', () => {
+    // From the definition in PractRand, written out in Python with integers of any size.
+    const random = createRandom(42, 1);
+    const expected = [973, 310, 974, 767, 70, 999, 578, 75];
+    expect(Array.from({ length: 8 }, () => random(1000))).to.deep.equal(expected);
+  });
+
+  it('spreads evenly', () => {
+    const random = createRandom(7, 3);
+    const counts = new Array<number>(10).fill(0);
+    for (let i = 0; i < 100_000; i++) counts[random(10)]!++;
+    // Six standard deviations of a binomial with n = 100,000 and p = 0.1.
+    for (const count of counts) expect(count).to.be.within(10_000 - 570, 10_000 + 570);
+  });
+});

@@ -1,0 +1,106 @@
+import { lengthOf, type EncodedDataset } from './encode.js';
+import { createRandom, shuffle } from './random.js';
+
+export interface BatchPlan {
+  batchSize: number;
+  seed: number;
+  /** From 0; each epoch has its own order. */
+  epoch: number;
+  shuffle: boolean;
+  /** Puts examples of like length together, so that less is padding. */
+  bucketByLength: boolean;
+  /** Lengths that are padded to the same multiple count as equal, and keep their shuffled order. */
+  multipleOf: number;
+}
+
+/** Examples are sorted by length within windows of so many batches: enough to save padding, few enough to stay mixed. */
+const windowBatches = 50;
+
+/**
+ * Which examples make up each batch of an epoch: a pure function of its arguments, so that a resumed run sees the same
+ * batches. Each example is in exactly one; one batch may be smaller, and none is dropped.
+ *
+ * Shuffled and bucketed: shuffle all, sort by length within windows, cut into batches, shuffle the batches.
+ * Bucketed only (evaluation): sort all, longest first, so that a batch too large for the memory fails at once.
+ *
+ * @returns indices into the dataset, one array a batch
+ */
+export function planBatches(dataset: EncodedDataset, plan: BatchPlan): Int32Array[] {
+  const order = Int32Array.from({ length: dataset.size }, (_, i) => i);
+  const random = createRandom(plan.seed, plan.epoch);
+  if (plan.shuffle) shuffle(order, random);
+  if (plan.bucketByLength) {
+    const window = plan.shuffle ? windowBatches * plan.batchSize : dataset.size;
+    // Typed arrays are sorted stably: equals stay shuffled.
+    for (let start = 0; start < order.length; start += window) {
+      order.subarray(start, start + window).sort((i, j) => steps(dataset, j, plan) - steps(dataset, i, plan));
+    }
+  }
+  const batches: Int32Array[] = [];
+  for (let start = 0; start < order.length; start += plan.batchSize) {
+    batches.push(order.slice(start, start + plan.batchSize));
+  }
+  return plan.shuffle && plan.bucketByLength ? shuffled(batches, random) : batches;
+}
+
+const steps = (dataset: EncodedDataset, i: number, { multipleOf }: BatchPlan) =>
+  Math.ceil(lengthOf(dataset, i) / multipleOf);
+
+function shuffled(batches: readonly Int32Array[], random: (n: number) => number): Int32Array[] {
+  const order = Int32Array.from(batches, (_, i) => i);
+  shuffle(order, random);
+  return Array.from(order, (i) => batches[i]!);
+}
+
+/** What one step is fed. `[size, length]` arrays are row by row. */
+export interface Batch {
+  size: number;
+  /** Tokens a row, padding included. */
+  length: number;
+  /** `[size, length]`, padTokenId where there is padding. */
+  inputIds: Int32Array;
+  /** `[size, length]`: 0 for the first text and for padding, 1 for the second text. */
+  tokenTypeIds: Int32Array;
+  /** `[size, length]`: 1 for a token, 0 for padding. */
+  attentionMask: Int32Array;
+  /** `[size]`, -1 where there is no label. */
+  labels: Int32Array;
+  /** `[size]`: which examples of the dataset these are. */
+  indices: Int32Array;
+  /** Number of tokens without padding. */
+  tokens: number;
+}
+
+/**
+ * Puts examples into padded arrays. The length is that of the longest, rounded up to a multiple of `multipleOf` but
+ * not beyond the dataset's maxLength, where the model's positions may end.
+ */
+export function assembleBatch(
+  dataset: EncodedDataset,
+  indices: Int32Array,
+  { multipleOf, padTokenId }: { multipleOf: number; padTokenId: number },
+): Batch {
+  let longest = 0;
+  for (const i of indices) longest = Math.max(longest, lengthOf(dataset, i));
+  const length = Math.min(Math.ceil(longest / multipleOf) * multipleOf, dataset.maxLength);
+  const size = indices.length;
+  const batch: Batch = {
+    size,
+    length,
+    inputIds: new Int32Array(size * length).fill(padTokenId),
+    tokenTypeIds: new Int32Array(size * length),
+    attentionMask: new Int32Array(size * length),
+    labels: Int32Array.from(indices, (i) => dataset.labels[i]!),
+    indices,
+    tokens: 0,
+  };
+  indices.forEach((i, row) => {
+    const start = row * length;
+    const end = start + lengthOf(dataset, i);
+    batch.inputIds.set(dataset.ids.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
+    batch.tokenTypeIds.fill(1, start + dataset.firstLength[i]!, end);
+    batch.attentionMask.fill(1, start, end);
+    batch.tokens += end - start;
+  });
+  return batch;
+}

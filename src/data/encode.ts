@@ -1,0 +1,51 @@
+import type { Tokenizer } from '../tokenization/tokenizer.js';
+import type { Example } from './example.js';
+
+/** Examples as token ids, once and for all epochs, in typed arrays rather than a million small objects. */
+export interface EncodedDataset {
+  /** Number of examples. */
+  readonly size: number;
+  /** Ids of all examples one after the other: `[total tokens]`; 16 bits where the vocabulary allows. */
+  readonly ids: Uint16Array | Int32Array;
+  /** Where each example begins in `ids`, and the end: `[size + 1]`. */
+  readonly offsets: Uint32Array;
+  /** Tokens of each example in segment 0: `[size]`. */
+  readonly firstLength: Uint16Array;
+  /** Label ids, -1 where there is none: `[size]`. */
+  readonly labels: Int32Array;
+  /** The most tokens an example may have; batches are never padded beyond it. */
+  readonly maxLength: number;
+  /** How many examples were cut to maxLength. */
+  readonly truncatedCount: number;
+}
+
+/** Encodes all examples. `maxLength` counts the special tokens and is at most 65535. */
+export function encodeExamples(examples: readonly Example[], tokenizer: Tokenizer, maxLength: number): EncodedDataset {
+  if (maxLength > 0xffff) throw new RangeError(`maxLength: got ${maxLength}, at most 65535 fits`);
+  const newIds = (length: number) =>
+    tokenizer.vocabSize <= 0x10000 ? new Uint16Array(length) : new Int32Array(length);
+  let ids = newIds(1024);
+  const offsets = new Uint32Array(examples.length + 1);
+  const firstLength = new Uint16Array(examples.length);
+  const labels = new Int32Array(examples.length).fill(-1);
+  let used = 0;
+  let truncatedCount = 0;
+  examples.forEach(({ text, pair, label }, i) => {
+    const encoding = tokenizer.encode(text, pair, maxLength);
+    if (used + encoding.inputIds.length > ids.length) {
+      const grown = newIds(2 * ids.length + encoding.inputIds.length);
+      grown.set(ids);
+      ids = grown;
+    }
+    ids.set(encoding.inputIds, used);
+    used += encoding.inputIds.length;
+    offsets[i + 1] = used;
+    firstLength[i] = encoding.firstLength;
+    if (label !== undefined) labels[i] = label;
+    if (encoding.truncated) truncatedCount++;
+  });
+  return { size: examples.length, ids: ids.slice(0, used), offsets, firstLength, labels, maxLength, truncatedCount };
+}
+
+/** Tokens of example `i`, special ones included. */
+export const lengthOf = (dataset: EncodedDataset, i: number): number => dataset.offsets[i + 1]! - dataset.offsets[i]!;
