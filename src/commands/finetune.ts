@@ -1,7 +1,11 @@
-import { UserError } from '../errors.js';
+import { restrictDevice } from '../training/device.js';
 import type { Reporter } from '../ui/reporter.js';
 import type { FinetuneOptions } from './options.js';
 
-/** Placeholder until the training engine lands. */
-export const finetune: (options: FinetuneOptions, ui: Reporter) => Promise<number> = () =>
-  Promise.reject(new UserError('usage', 'finetune is not part of this build yet'));
+/** `t4 finetune`: trains a task's model into a run folder. Resolves to the exit code. */
+export async function finetune(options: FinetuneOptions, ui: Reporter): Promise<number> {
+  restrictDevice(options.device);
+  // The import loads TensorFlow, which looks for devices once.
+  const { runFinetune } = await import('../training/finetune.js');
+  return runFinetune(options, ui);
+}

@@ -1,7 +1,11 @@
-import { UserError } from '../errors.js';
+import { restrictDevice } from '../training/device.js';
 import type { Reporter } from '../ui/reporter.js';
 import type { TestOptions } from './options.js';
 
-/** Placeholder until the training engine lands. */
-export const test: (options: TestOptions, ui: Reporter) => Promise<number> = () =>
-  Promise.reject(new UserError('usage', 'test is not part of this build yet'));
+/** `t4 test`: measures a fine-tuned model on labelled data. Resolves to the exit code. */
+export async function test(options: TestOptions, ui: Reporter): Promise<number> {
+  restrictDevice(options.device);
+  // The import loads TensorFlow, which looks for devices once.
+  const { runTest } = await import('../training/test-model.js');
+  return runTest(options, ui);
+}

@@ -1,12 +1,13 @@
+import { accessNodes } from './access.js';
 import { type Dimension, type Size, traceCount, witnesses } from './dimensions.js';
 import type { DType } from './dtypes.js';
 import { LeakedDimension, lowerTraces, type DimensionSources, type Trace } from './lowering.js';
 import { attr, type Attrs, type GraphNode } from './node.js';
 import { keepReachable, rename, shareEqualNodes, useBfloat16Products } from './passes.js';
-import { Recorder, type Reference, type Variable } from './recorder.js';
+import { handleAttrs, Recorder, type Reference, type Variable } from './recorder.js';
 import { saverNodes } from './saver.js';
-import { tf, type Tensor } from './tensorflow.js';
-import { TraceError } from './trace-error.js';
+import type { Tensor } from './tensorflow.js';
+import { currentPlace, TraceError } from './trace-error.js';
 import { tracingBackend, withTracing } from './tracing-backend.js';
 
 export interface TensorSpec {
@@ -39,6 +40,8 @@ export interface Port {
   readonly tensor: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Of an input: the symbol of each axis, null where its size is fixed. */
+  readonly symbols?: readonly (string | null)[];
 }
 
 export interface Signature {
@@ -58,6 +61,8 @@ export interface ProgramSpec {
   readonly functions: Readonly<Record<string, FunctionSpec>>;
   /** Groups of variables that are saved and restored together: a signature `save/<group>` and `restore/<group>` each. */
   readonly checkpoints?: Readonly<Record<string, readonly string[]>>;
+  /** Variables that get `assign/<name>` and `fetch/<name>` functions. */
+  readonly accessible?: readonly string[];
   readonly precision?: Precision;
 }
 
@@ -71,7 +76,13 @@ export function buildProgram(spec: ProgramSpec): Program {
   const byName = new Map<string, GraphNode>();
   const signatures: Record<string, Signature> = {};
   const merge = (nodes: readonly GraphNode[]): void => {
-    for (const node of nodes) byName.set(node.name, node);
+    for (const node of nodes) {
+      const former = byName.get(node.name);
+      if (former !== undefined && (former.op !== 'VarHandleOp' || node.op !== 'VarHandleOp')) {
+        throw new TraceError(`two nodes are named ${node.name}: rename a function or variable`, node.op, undefined);
+      }
+      byName.set(node.name, node);
+    }
   };
   for (const [name, definition] of Object.entries(spec.functions)) {
     const compiled = compileFunction(name, definition, spec.variables);
@@ -87,24 +98,25 @@ export function buildProgram(spec: ProgramSpec): Program {
     merge(saver.nodes);
     Object.assign(signatures, saver.signatures);
   }
+  const access = accessNodes((spec.accessible ?? []).map((name) => findVariable(variables, name)));
+  merge(access.nodes);
+  Object.assign(signatures, access.signatures);
   for (const variable of spec.variables) merge([handleNode(variable)]);
-  return { nodes: [...byName.values()], signatures, variables: spec.variables };
+  const ports = Object.values(signatures).flatMap(({ inputs, outputs }) => Object.values({ ...inputs, ...outputs }));
+  const roots = ports.map((port) => port.tensor);
+  return { nodes: keepReachable([...byName.values()], roots), signatures, variables: spec.variables };
 }
 
-/** The node that holds a variable; the same in every function that uses it. */
-export function handleNode({ name, dtype, shape }: Variable): GraphNode {
-  const attrs = {
-    container: attr.string(''),
-    shared_name: attr.string(name),
-    dtype: attr.type(dtype),
-    shape: attr.shape(shape),
-  };
-  return { name, op: 'VarHandleOp', inputs: [], attrs };
-}
+const handleNode = (variable: Variable): GraphNode => ({
+  name: variable.name,
+  op: 'VarHandleOp',
+  inputs: [],
+  attrs: handleAttrs(variable),
+});
 
 function findVariable(variables: ReadonlyMap<string, Variable>, name: string): Variable {
   const variable = variables.get(name);
-  if (variable === undefined) throw new TraceError(`the program has no variable ${name}`, undefined, undefined);
+  if (variable === undefined) throw new TraceError(`the program has no variable ${name}`, undefined, currentPlace());
   return variable;
 }
 
@@ -121,7 +133,7 @@ function compileFunction(
   variables: readonly Variable[],
 ): { nodes: GraphNode[]; signature: Signature } {
   const dimensions = dimensionsOf(definition);
-  const traces = Array.from({ length: traceCount }, (_, index) =>
+  const traces = Array.from({ length: dimensions.length > 0 ? traceCount : 1 }, (_, index) =>
     recordFunction(name, definition, variables, witnesses(dimensions, index), new Recorder()),
   );
   const first = traces[0]!;
@@ -161,7 +173,7 @@ function recordFunction(
     const inputs: Record<string, Tensor> = {};
     const sources = new Map<string, { node: number; dtype: DType; axis: number }>();
     for (const [name, { dtype, shape }] of Object.entries(definition.inputs)) {
-      const reference = recorder.placeholder(`${functionName}_${name}`, dtype, portShape(shape));
+      const reference = recorder.placeholder(`${functionName}/input_${name}`, dtype, portShape(shape));
       shape.forEach((size, axis) => {
         if (typeof size !== 'number' && !sources.has(size.symbol)) {
           sources.set(size.symbol, { node: reference.node, dtype, axis });
@@ -204,12 +216,24 @@ function scopeOf(recorder: Recorder, list: readonly Variable[]): VariableScope {
       const { shape, dtype } = findVariable(variables, name);
       if (value.shape.join() !== shape.join() || value.dtype !== dtype) {
         const got = `${value.dtype} [${value.shape.join(', ')}]`;
-        throw new TraceError(`${name} is ${dtype} [${shape.join(', ')}], got ${got}`, 'AssignVariableOp', undefined);
+        throw new TraceError(`${name} is ${dtype} [${shape.join(', ')}], got ${got}`, 'AssignVariableOp', currentPlace());
       }
       update('AssignVariableOp', { dtype: attr.type(dtype), validate_shape: attr.bool(false) }, [name], [value]);
     },
     update,
   };
+}
+
+/** The traces must return the same nodes, under the same names. */
+function checkOutputs(traces: readonly RecordedFunction[]): void {
+  const first = traces[0]!;
+  for (const [name, reference] of Object.entries(first.outputs)) {
+    const isEqual = traces.every(({ outputs }) => JSON.stringify(outputs[name]) === JSON.stringify(reference));
+    const op = first.nodes[reference.node]!.op;
+    if (!isEqual) throw new LeakedDimension(`output ${name} is another tensor at other sizes`, reference.node, op);
+  }
+  const counts = new Set(traces.map(({ outputs }) => Object.keys(outputs).length));
+  if (counts.size > 1) throw new LeakedDimension('the number of outputs differs', first.nodes.length - 1, 'graph');
 }
 
 function finishFunction(
@@ -219,6 +243,7 @@ function finishFunction(
   lowered: { nodes: GraphNode[]; names: string[] },
 ): { nodes: GraphNode[]; signature: Signature } {
   const first = traces[0]!;
+  checkOutputs(traces);
   const { nodes, renamed } = shareEqualNodes(lowered.nodes);
   const nameOf = ({ node, output }: Reference): string => {
     const name = lowered.names[node]!;
@@ -228,7 +253,12 @@ function finishFunction(
   const effects = first.effects.map((node) => rename(`^${lowered.names[node]!}`, renamed));
   const inputs: Record<string, Port> = {};
   for (const [name, { dtype, shape }] of Object.entries(definition.inputs)) {
-    inputs[name] = { tensor: `${functionName}_${name}:0`, dtype, shape: portShape(shape) };
+    inputs[name] = {
+      tensor: `${functionName}/input_${name}:0`,
+      dtype,
+      shape: portShape(shape),
+      symbols: shape.map((size) => (typeof size === 'number' ? null : size.symbol)),
+    };
   }
   const outputs: Record<string, Port> = {};
   for (const [name, reference] of Object.entries(first.outputs)) {
@@ -243,10 +273,5 @@ function finishFunction(
   if (Object.keys(outputs).length === 0) {
     throw new TraceError(`function ${functionName} has no output`, undefined, undefined);
   }
-  const placeholders = Object.values(inputs).map((port) => port.tensor);
-  const roots = [...Object.values(outputs).map((port) => port.tensor), ...placeholders];
-  return { nodes: keepReachable(nodes, roots), signature: { inputs, outputs } };
+  return { nodes, signature: { inputs, outputs } };
 }
-
-/** True while a function is traced: for code that must not allocate real memory then. */
-export const isTracing = (): boolean => tf.backend() === (tracingBackend as unknown);

@@ -36,6 +36,14 @@ export interface RecordedConstant {
   readonly values: ConstValues;
 }
 
+/** The attributes of the node that holds a variable; `shared_name` makes it the same in every function. */
+export const handleAttrs = ({ name, dtype, shape }: Variable): Attrs => ({
+  container: attr.string(''),
+  shared_name: attr.string(name),
+  dtype: attr.type(dtype),
+  shape: attr.shape(shape),
+});
+
 interface VariableState {
   readonly handle: Reference;
   read: Reference | undefined;
@@ -108,12 +116,7 @@ export class Recorder {
     const node = this.add({
       op: 'VarHandleOp',
       name: variable.name,
-      attrs: {
-        container: attr.string(''),
-        shared_name: attr.string(variable.name),
-        dtype: attr.type(variable.dtype),
-        shape: attr.shape(variable.shape),
-      },
+      attrs: handleAttrs(variable),
       inputs: [],
     });
     const state: VariableState = {

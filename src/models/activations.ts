@@ -1,26 +1,23 @@
 import { differentiable } from '../graph/ops.js';
 import { tf, type Tensor } from '../graph/index.js';
+import type { ActivationName } from './activation-names.js';
 
 /**
  * The one activation table. Keys are Hugging Face's names (transformers/activations.py); there "gelu" is the
  * exact form with erf, while Google's TensorFlow code means the tanh form by the same word: whoever reads a
  * Google configuration maps "gelu" to "gelu_new" before it comes here.
  */
-export const activations = {
+export const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>> = {
   gelu: geluErf,
   gelu_python: geluErf,
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,
   gelu_fast: geluTanh,
-  relu: (x: Tensor): Tensor => tf.relu(x),
+  relu: (x) => tf.relu(x),
   silu: swish,
   swish,
-  tanh: (x: Tensor): Tensor => tf.tanh(x),
-} as const;
-
-export type ActivationName = keyof typeof activations;
-
-export const activationNames = Object.keys(activations) as ActivationName[];
+  tanh: (x) => tf.tanh(x),
+};
 
 /** x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel, arXiv:1606.08415). Any shape, float32. */
 function geluErf(x: Tensor): Tensor {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { activationNames } from './activations.js';
+import { activationNames } from './activation-names.js';
 
 const size = z.int().positive();
 const rate = z.number().min(0).lt(1);

@@ -26,6 +26,8 @@ export interface TrainingProgramOptions {
   readonly optimizer: AdamWSettings;
   /** Gradients are scaled down to this global norm; 0: never. */
   readonly maxGradNorm: number;
+  /** The variables that `initialize` sets; undefined: all. */
+  readonly fresh?: readonly string[];
 }
 
 const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
@@ -38,12 +40,14 @@ const variableOf = ({ name, shape }: VariableSpec): Variable => ({ name, shape, 
  * The whole of fine-tuning as one graph. Functions:
  * - `train`: one update; returns `loss` and `gradNorm` (before clipping)
  * - `predict`: `logits` [batch, labels]
- * - `initialize/<variable>` and `assign/<variable>`: one variable's random or given value
+ * - `initialize`: random values for the fresh variables, from a seed; absent where none is fresh
  * - `resetOptimizer`: moments to zero
- * - `save/...`, `restore/...` of the groups `weights` and `training` (weights and moments)
+ * - `assign/<variable>`, `fetch/<variable>`
+ * - `save/...`, `restore/...` of the groups `weights` and `moments`
  */
 export function trainingProgram(options: TrainingProgramOptions): Program {
   const specs = classifierVariables(options.config, options.numLabels);
+  const fresh = specs.filter((spec) => options.fresh === undefined || options.fresh.includes(spec.name));
   const weights = specs.map(variableOf);
   const moments = weights.flatMap((weight) => momentNames(weight.name).map((name) => ({ ...weight, name })));
   const weightNames = weights.map((variable) => variable.name);
@@ -53,11 +57,11 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
     functions: {
       train: trainFunction(options, specs),
       predict: predictFunction(options.config),
-      initialize: initializeFunction(specs),
+      ...(fresh.length > 0 ? { initialize: initializeFunction(fresh) } : {}),
       resetOptimizer: resetFunction(moments),
-      ...weightAccess(weights),
     },
-    checkpoints: { weights: weightNames, training: [...weightNames, ...moments.map((variable) => variable.name)] },
+    accessible: weightNames,
+    checkpoints: { weights: weightNames, moments: moments.map((variable) => variable.name) },
   });
 }
 
@@ -67,7 +71,8 @@ export function inferenceProgram(config: BertConfig, numLabels: number, precisio
   return buildProgram({
     variables: weights,
     precision,
-    functions: { predict: predictFunction(config), ...weightAccess(weights) },
+    functions: { predict: predictFunction(config) },
+    accessible: weights.map((variable) => variable.name),
   });
 }
 
@@ -132,7 +137,7 @@ function predictFunction(config: BertConfig): FunctionSpec {
   };
 }
 
-/** All weights from their initializers: a pure function of `seed`, int32 [2]. */
+/** Weights from their initializers: a pure function of `seed` (int32 [2]) and the variable's place in the list. */
 function initializeFunction(specs: readonly VariableSpec[]): FunctionSpec {
   return {
     inputs: { seed: { dtype: 'int32', shape: [2] } },
@@ -159,23 +164,4 @@ function resetFunction(moments: readonly Variable[]): FunctionSpec {
       return { done: tf.scalar(moments.length, 'int32') };
     },
   };
-}
-
-/** `assign/<name>` and `fetch/<name>`, one pair a variable, so that a model is moved tensor by tensor. */
-function weightAccess(weights: readonly Variable[]): Record<string, FunctionSpec> {
-  return Object.fromEntries(
-    weights.flatMap(({ name, shape }): [string, FunctionSpec][] => [
-      [
-        `assign/${name}`,
-        {
-          inputs: { value: { dtype: 'float32', shape } },
-          build({ value }, variables) {
-            variables.assign(name, value!);
-            return { done: tf.scalar(1, 'int32') };
-          },
-        },
-      ],
-      [`fetch/${name}`, { inputs: {}, build: (_inputs, variables) => ({ value: variables.read(name) }) }],
-    ]),
-  );
 }

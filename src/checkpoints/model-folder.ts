@@ -1,0 +1,95 @@
+import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { z } from 'zod';
+import type { BertConfig } from '../models/bert-config.js';
+import type { VariableSpec } from '../models/variables.js';
+import { UserError } from '../errors.js';
+import { huggingFaceNames } from './huggingface-names.js';
+import { readJson } from './huggingface.js';
+import { writeSafetensors } from './safetensors.js';
+import { transpose } from './transpose.js';
+
+/**
+ * A fine-tuned model on disk: a Hugging Face folder (config.json, model.safetensors, tokenizer files) and `t4.json`,
+ * which says how texts become inputs.
+ */
+
+const column = z.union([z.string(), z.int().nonnegative()]);
+
+const modelCardSchema = z.object({
+  version: z.literal(1),
+  task: z.enum(['classification', 'pair-classification']),
+  labels: z.array(z.string()).min(2),
+  maxLength: z.int().positive(),
+  precision: z.enum(['fp32', 'bf16']),
+  format: z.enum(['tsv', 'csv', 'jsonl']).optional(),
+  columns: z.object({ text: column, pair: column.optional(), label: column.optional() }),
+});
+
+/** The contents of t4.json. */
+export type ModelCard = z.infer<typeof modelCardSchema>;
+
+const cardFile = 't4.json';
+
+/** Reads t4.json. Throws UserError 'files' where the folder has none or it is damaged. */
+export function readModelCard(folder: string): ModelCard {
+  const path = join(folder, cardFile);
+  const absent = `${folder} has no ${cardFile}, so it is not a model that t4 finetune wrote`;
+  const parsed = modelCardSchema.safeParse(readJson(path, absent));
+  if (!parsed.success) throw new UserError('files', `${path}: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** Writes everything but the weights: config.json with the labels, t4.json, copies of the tokenizer's files. */
+export function writeModelHead(
+  folder: string,
+  config: BertConfig,
+  card: ModelCard,
+  tokenizerFiles: readonly string[],
+): void {
+  mkdirSync(folder, { recursive: true });
+  const id2label = Object.fromEntries(card.labels.map((label, id) => [String(id), label]));
+  const label2id = Object.fromEntries(card.labels.map((label, id) => [label, id]));
+  writeJson(join(folder, 'config.json'), {
+    ...config,
+    architectures: ['BertForSequenceClassification'],
+    id2label,
+    label2id,
+    problem_type: 'single_label_classification',
+  });
+  writeJson(join(folder, cardFile), card);
+  for (const file of tokenizerFiles) {
+    const target = join(folder, basename(file));
+    if (resolve(file) !== resolve(target)) {
+      copyFileSync(file, `${target}.partial`);
+      renameSync(`${target}.partial`, target);
+    }
+  }
+}
+
+/** Writes `model.safetensors`, replacing an older one in one move. `fetch` gives a variable's values, [in, out] for kernels. */
+export function writeModelWeights(
+  folder: string,
+  config: BertConfig,
+  specs: readonly VariableSpec[],
+  fetch: (name: string) => Float32Array,
+): void {
+  const names = huggingFaceNames(config);
+  writeSafetensors(
+    join(folder, 'model.safetensors'),
+    specs.map(({ name, shape }) => {
+      const stored = names.get(name)!;
+      return {
+        name: stored.prefixed ? `bert.${stored.name}` : stored.name,
+        shape: stored.transposed ? [...shape].reverse() : shape,
+        values: () => (stored.transposed ? transpose(fetch(name), shape[0]!, shape[1]!) : fetch(name)),
+      };
+    }),
+  );
+}
+
+/** Writes a JSON file beside and renames it into place. */
+export function writeJson(path: string, value: unknown): void {
+  writeFileSync(`${path}.partial`, `${JSON.stringify(value, null, 2)}\n`);
+  renameSync(`${path}.partial`, path);
+}
