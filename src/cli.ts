@@ -106,7 +106,8 @@ function withoutCommand(words: readonly string[], help: string): Parsed {
   );
 }
 
-function reportFailure(error: unknown, io: Io): number {
+function reportFailure(thrown: unknown, io: Io): number {
+  const error = refusedBySystem(thrown) ?? thrown;
   if (error instanceof UserError) {
     io.stderr.write(`t4: ${error.message}\n`);
     if (error.hint !== undefined) io.stderr.write(`    ${error.hint.replaceAll('\n', '\n    ')}\n`);
@@ -118,6 +119,20 @@ function reportFailure(error: unknown, io: Io): number {
       'and the output of `t4 doctor --json`.\n',
   );
   return exitCodes.bug;
+}
+
+/** What the system refuses for the machine's reasons, wherever it happens; a file that is not there may be our bug. */
+const systemRefusals = ['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE', 'EIO'];
+
+function refusedBySystem(error: unknown): UserError | undefined {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;
+  if (typeof error.code !== 'string' || !systemRefusals.includes(error.code)) return undefined;
+  const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+  return new UserError(
+    'files',
+    error.message,
+    full ? 'The disk is full: make room, or choose another --output.' : undefined,
+  );
 }
 
 function standardIo(): Io {

@@ -148,6 +148,20 @@ describe('command line', () => {
     expect(JSON.parse(stdout)).to.have.nested.property('properties.training.properties.epochs.default', 3);
   });
 
+  it('reports what the system refuses without a stack, as a matter of files', async () => {
+    const stderr = new Sink();
+    const full = new Writable();
+    full.write = () => {
+      const facts = { code: 'ENOSPC', syscall: 'write' };
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), facts);
+    };
+    const code = await main(['config', 'schema'], { stdout: full, stderr, env: {}, now: () => 0 });
+    expect(code).to.equal(7);
+    expect(stderr.text).to.equal(
+      't4: ENOSPC: no space left on device, write\n    The disk is full: make room, or choose another --output.\n',
+    );
+  });
+
   it('keeps the stack of a bug and says how to report it', async () => {
     const stderr = new Sink();
     const broken = new Writable();

@@ -4,7 +4,7 @@ import { progressText } from './progress.js';
 import type { Bar, Io, Payload, Spinner, Surface } from './reporter.js';
 import { cutColumns } from './table.js';
 
-const barWidth = 24;
+const barWidth = 20;
 const eraseLine = '\r\u001b[2K';
 /** cli-progress goes back to the last saved position when a bar stops: saved anew whenever the bar has moved down. */
 const saveCursor = '\u001b7';
