@@ -17,7 +17,7 @@ const flags = {
   keep: {
     type: 'number',
     requiresArg: true,
-    describe: 'Checkpoints to keep besides the best; short for --set training.keep=N; default: the task's, 2',
+    describe: 'Checkpoints to keep besides the best; short for --set training.keep=N; default: as the task says, or 2',
   },
   resume: { type: 'boolean', default: false, describe: 'Continue the run in --output from its newest checkpoint' },
   device: deviceFlag,
