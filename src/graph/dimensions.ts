@@ -11,12 +11,13 @@ export type Size = number | Dimension;
 
 export const traceCount = 3;
 
-// Distinct small primes with distinct differences: small, because tfjs fills some tensors of these shapes
-// while tracing; three, because two points always lie on some line and the third one refutes a chance fit.
+// Three, because two points always lie on some line and the third one refutes a chance fit. Small, because tfjs
+// fills some tensors of these shapes while tracing. Odd and even ones, so that rounding to a multiple shows. No
+// dimension or product of two is an affine function of another: their growth from trace to trace differs.
 const witnessTable: readonly (readonly number[])[] = [
-  [5, 11, 23],
-  [17, 31, 41],
-  [7, 19, 43],
+  [5, 8, 18],
+  [17, 24, 43],
+  [7, 21, 40],
 ];
 
 export const dimension = (symbol: string): Dimension => ({ symbol });
@@ -64,7 +65,8 @@ export function solveAffine(values: readonly number[], sizes: readonly Map<strin
     const factor = (values[1]! - values[0]!) / (m[1]! - m[0]!);
     const offset = values[0]! - factor * m[0]!;
     const fits = values.every((value, t) => value === factor * m[t]! + offset);
-    if (Number.isInteger(factor) && factor !== 0 && fits) found.push({ factor, symbols: product, offset });
+    if (Number.isInteger(factor) && Number.isInteger(offset) && factor !== 0 && fits)
+      found.push({ factor, symbols: product, offset });
   }
   return found.sort((a, b) => Math.abs(a.offset) - Math.abs(b.offset))[0];
 }

@@ -1,6 +1,6 @@
 import type { Affine } from './dimensions.js';
 import { solveAffine } from './dimensions.js';
-import { attr, attrsKey, type Attrs, type ConstValues, type GraphNode } from './node.js';
+import { attr, attrsKey, numberArray, type Attrs, type ConstValues, type GraphNode } from './node.js';
 import type { DType } from './dtypes.js';
 import type { RecordedConstant, RecordedNode, Reference } from './recorder.js';
 
@@ -99,6 +99,9 @@ class Lowering {
     const variants = this.traces.map((trace) => trace.nodes[index]!.constant!);
     const first = variants[0]!;
     if (variants.every((variant) => equalConstants(variant, first))) return this.constant(first);
+    if (variants.some(({ dtype, shape }) => dtype !== first.dtype || shape.length !== first.shape.length)) {
+      this.leak(index, 'the dtype or the rank of a constant differs');
+    }
     if (first.dtype === 'string') this.leak(index, 'strings differ');
     if (variants.some((variant) => variant.shape.join() !== first.shape.join())) {
       return this.symbolicShapeConstant(variants, index);
@@ -131,7 +134,7 @@ class Lowering {
     const value = first.values[0];
     const isFilled = variants.every((variant) => elements(variant.values).every((v) => v === value));
     if (isFilled && typeof value === 'number') {
-      const fill = this.constant({ dtype: first.dtype, shape: [], values: numbersOf(first.dtype, [value]) });
+      const fill = this.constant({ dtype: first.dtype, shape: [], values: numberArray(first.dtype, [value]) });
       return this.add('Fill', [this.pack(dims, 'int32'), fill], {
         T: attr.type(first.dtype),
         index_type: attr.type('int32'),
@@ -149,7 +152,7 @@ class Lowering {
   private symbolicScalar(values: readonly number[], dtype: DType, index: number): string {
     const first = values[0]!;
     if (values.every((value) => value === first)) {
-      return this.constant({ dtype, shape: [], values: numbersOf(dtype, [first]) });
+      return this.constant({ dtype, shape: [], values: numberArray(dtype, [first]) });
     }
     const affine = solveAffine(values, this.sizes);
     if (affine !== undefined) {
@@ -256,11 +259,6 @@ class Lowering {
 }
 
 const elements = (values: ConstValues): (number | string)[] => Array.from(values as ArrayLike<number | string>);
-
-function numbersOf(dtype: DType, values: readonly number[]): Float32Array | Int32Array | Uint8Array {
-  if (dtype === 'float32') return Float32Array.from(values);
-  return dtype === 'bool' ? Uint8Array.from(values) : Int32Array.from(values);
-}
 
 function equalConstants(a: RecordedConstant, b: RecordedConstant): boolean {
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join() || a.values.length !== b.values.length) return false;

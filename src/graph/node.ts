@@ -45,8 +45,21 @@ export const attr = {
 
 /** A stable text of an attribute, equal exactly where the attributes are equal. */
 export function attrKey(value: AttrValue): string {
+  if (value.kind === 'string') return `string=${JSON.stringify(value.value)}`;
   if (value.kind !== 'tensor') return `${value.kind}=${String(value.value)}`;
-  return `tensor=${value.dtype}[${value.shape.join()}]${Array.from(value.values as ArrayLike<number | string>).join()}`;
+  return `tensor=${value.dtype}[${value.shape.join()}]${contentsKey(value.values)}`;
+}
+
+/** 0 and -0 differ, as do the strings 'a,b' and 'a', 'b'. */
+function contentsKey(values: ConstValues): string {
+  if (!ArrayBuffer.isView(values)) return JSON.stringify(values);
+  return Array.from(values, (number) => (Object.is(number, -0) ? '-0' : String(number))).join();
+}
+
+/** The numbers as a typed array of the dtype's kind. */
+export function numberArray(dtype: DType, values: ArrayLike<number>): NumberArray {
+  if (dtype === 'float32') return Float32Array.from(values);
+  return dtype === 'bool' ? Uint8Array.from(values) : Int32Array.from(values);
 }
 
 export function attrsKey(attrs: Attrs): string {
