@@ -19,9 +19,5 @@ export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && value in dtypeNumbers;
 }
 
-/** The name of TensorFlow's type number. Throws a RangeError for one the engine does not know. */
-export function dtypeOfNumber(value: number): DType {
-  const name = dtypeNames.get(value);
-  if (name === undefined) throw new RangeError(`TensorFlow type number ${value} is not one of the engine's types`);
-  return name;
-}
+/** The name of TensorFlow's type number; undefined for one the engine does not know. */
+export const dtypeOfNumber = (value: number): DType | undefined => dtypeNames.get(value);

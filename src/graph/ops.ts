@@ -1,3 +1,4 @@
+import { dtypeNumbers, isDType } from './dtypes.js';
 import { nodeBackend, tf, type OpAttr, type Tensor, type TensorInfo } from './tensorflow.js';
 
 /**
@@ -13,11 +14,10 @@ interface ExecutingBackend {
 const backend = (): ExecutingBackend => tf.backend() as unknown as ExecutingBackend;
 
 const { binding } = nodeBackend;
-const typeNumbers: Partial<Record<string, number>> = { float32: 1, int32: 3 };
 const type = (name: string, dtype: string): OpAttr => ({
   name,
   type: binding.TF_ATTR_TYPE,
-  value: typeNumbers[dtype] ?? 0,
+  value: isDType(dtype) ? dtypeNumbers[dtype] : 0,
 });
 const bool = (name: string, value: boolean): OpAttr => ({ name, type: binding.TF_ATTR_BOOL, value });
 

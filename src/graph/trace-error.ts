@@ -1,7 +1,9 @@
-import { dirname, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { sep } from 'node:path';
 
-const engineFolder = dirname(fileURLToPath(import.meta.url)).replace(/dist\/src\/graph$/, '');
+const framesOf = (stack = ''): string[] => stack.split('\n').filter((line) => line.trimStart().startsWith('at '));
+
+/** The engine's folder as stack frames spell it: of the sources where source maps are on, of the build where not. */
+const engineFolder = /([^( ]*[/\\])[^/\\]+:\d+:\d+\)?$/.exec(framesOf(new Error().stack)[0] ?? '')?.[1];
 
 /** A function that cannot be staged into a graph. The message names the op and the place in the model's code. */
 export class TraceError extends Error {
@@ -12,7 +14,10 @@ export class TraceError extends Error {
 }
 
 const isEngineFrame = (line: string): boolean =>
-  line.includes(`${sep}src${sep}graph${sep}`) && line.includes(engineFolder) && !line.includes('.test.');
+  engineFolder !== undefined && line.includes(engineFolder) && !line.includes('.test.');
+
+/** Frames of Node and of JavaScript itself, such as `at Array.map (<anonymous>)`. */
+const isNativeFrame = (line: string): boolean => line.includes('node:internal') || line.includes('<anonymous>)');
 
 /**
  * The innermost stack frame that is neither the engine's nor a package's: the line of model code that
@@ -21,11 +26,10 @@ const isEngineFrame = (line: string): boolean =>
 export function currentPlace(): string | undefined {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 60;
-  const stack = new Error().stack ?? '';
+  const { stack } = new Error();
   Error.stackTraceLimit = limit;
-  const frames = stack.split('\n').filter((line) => line.trimStart().startsWith('at '));
-  const frame = frames.find(
-    (line) => !line.includes(`${sep}node_modules${sep}`) && !line.includes('node:internal') && !isEngineFrame(line),
+  const frame = framesOf(stack).find(
+    (line) => !line.includes(`${sep}node_modules${sep}`) && !isNativeFrame(line) && !isEngineFrame(line),
   );
   return frame?.trim().replace(/^at /, '');
 }

@@ -1,5 +1,5 @@
 import { dtypeOfNumber, isDType, type DType } from './dtypes.js';
-import { attr, type Attrs, type AttrValue } from './node.js';
+import { attr, numberArray, type Attrs, type AttrValue } from './node.js';
 import type { Recorder, RecordedConstant, Reference } from './recorder.js';
 import { shapeRules, type KnownTensor } from './shape-rules.js';
 import {
@@ -33,6 +33,8 @@ class TracingBackend extends tf.KernelBackend {
   readonly binding = nodeBackend.binding;
   readonly isGPUPackage = false;
   private readonly entries = new Map<object, Entry>();
+  /** The ids of all tensors ever traced, to tell one that is gone from one of another backend. */
+  private readonly traced = new WeakSet();
   private recorder: Recorder | undefined;
 
   begin(recorder: Recorder): void {
@@ -61,15 +63,15 @@ class TracingBackend extends tf.KernelBackend {
   }
 
   override move(id: object, values: BackendValues, shape: number[], dtype: DataType, refCount: number): void {
-    this.entries.set(id, { shape, dtype: asDType(dtype), values, reference: undefined, refCount });
+    this.addEntry(id, { shape, dtype: asDType(dtype), values, reference: undefined, refCount });
   }
 
   override readSync(id: object): BackendValues {
-    const { values } = this.entryOf(id);
+    const { values, reference } = this.entryOf(id);
     if (values === undefined) {
       throw new TraceError(
-        'the value of a tensor is read while the function is traced; it is known only when the graph runs',
-        undefined,
+        'the value of its result is read while the function is traced; it is known only when the graph runs',
+        reference && this.active.nodes[reference.node]?.op,
         currentPlace(),
       );
     }
@@ -82,7 +84,8 @@ class TracingBackend extends tf.KernelBackend {
 
   override disposeData(id: object): boolean {
     const entry = this.entries.get(id);
-    if (entry !== undefined && --entry.refCount <= 0) this.entries.delete(id);
+    if (entry !== undefined && --entry.refCount > 0) return false;
+    this.entries.delete(id);
     return true;
   }
 
@@ -143,8 +146,8 @@ class TracingBackend extends tf.KernelBackend {
   /** A tensor that stands for an output of a recorded node. */
   abstract(known: KnownTensor, reference: Reference): Tensor {
     const dataId = {};
-    const values = known.values === undefined ? undefined : Int32Array.from(known.values);
-    this.entries.set(dataId, { shape: known.shape, dtype: known.dtype, values, reference, refCount: 1 });
+    const values = known.values && numberArray(known.dtype, known.values);
+    this.addEntry(dataId, { shape: known.shape, dtype: known.dtype, values, reference, refCount: 1 });
     return tf.engine().makeTensorFromTensorInfo({
       dataId,
       shape: [...known.shape],
@@ -157,6 +160,11 @@ class TracingBackend extends tf.KernelBackend {
     const entry = this.entryOf(tensor.dataId, op);
     entry.reference ??= this.active.constant(constantOf(entry));
     return entry.reference;
+  }
+
+  private addEntry(id: object, entry: Entry): void {
+    this.entries.set(id, entry);
+    this.traced.add(id);
   }
 
   private record(op: string, attrs: Attrs, inputs: readonly TensorInfo[]): Tensor[] {
@@ -191,11 +199,10 @@ class TracingBackend extends tf.KernelBackend {
   private entryOf(id: object, op?: string): Entry {
     const entry = this.entries.get(id);
     if (entry !== undefined) return entry;
-    throw new TraceError(
-      'a tensor of another backend is used in a traced function; pass it as an input or make it inside',
-      op,
-      currentPlace(),
-    );
+    const message = this.traced.has(id)
+      ? 'a tensor that was disposed or belongs to a finished trace is used'
+      : 'a tensor of another backend is used in a traced function; pass it as an input or make it inside';
+    throw new TraceError(message, op, currentPlace());
   }
 
   private typeAttr(name: string, dtype: DType): OpAttr {
@@ -211,8 +218,8 @@ class TracingBackend extends tf.KernelBackend {
   private convertAttr(op: string, name: string, type: number, value: unknown): AttrValue {
     const { binding } = this;
     const integers = Array.isArray(value) && value.every((v): v is number => typeof v === 'number') ? value : undefined;
-    if (type === binding.TF_ATTR_TYPE && integers !== undefined) return attr.types(integers.map(dtypeOfNumber));
-    if (type === binding.TF_ATTR_TYPE) return attr.type(isDType(value) ? value : dtypeOfNumber(Number(value)));
+    const dtype = isDType(value) ? value : dtypeOfNumber(Number(value));
+    if (type === binding.TF_ATTR_TYPE && dtype !== undefined) return attr.type(dtype);
     if (type === binding.TF_ATTR_INT && integers !== undefined) return { kind: 'ints', value: integers };
     if (type === binding.TF_ATTR_INT && typeof value === 'number') return attr.int(value);
     if (type === binding.TF_ATTR_BOOL) return attr.bool(Boolean(value));
@@ -225,10 +232,8 @@ class TracingBackend extends tf.KernelBackend {
 /** Attributes that eager execution infers by itself, but that a graph needs spelled out. */
 function completeAttrs(op: string, inputs: readonly TensorInfo[]): Record<string, AttrValue> {
   const first = inputs[0];
-  if (first === undefined) return {};
-  if (op === 'ExpandDims') return { T: attr.type(asDType(first.dtype)), Tdim: attr.type('int32') };
-  if (op === 'Squeeze') return { T: attr.type(asDType(first.dtype)) };
-  return {};
+  if (op !== 'ExpandDims' || first === undefined) return {};
+  return { T: attr.type(asDType(first.dtype)), Tdim: attr.type('int32') };
 }
 
 function asDType(dtype: string): DType {
@@ -248,8 +253,7 @@ function constantOf({ shape, dtype, values }: Entry): RecordedConstant {
     };
   }
   if (Array.isArray(values)) {
-    const numbers = values.map(Number);
-    return { dtype, shape, values: dtype === 'float32' ? Float32Array.from(numbers) : Int32Array.from(numbers) };
+    return { dtype, shape, values: numberArray(dtype, values.map(Number)) };
   }
   throw new TraceError('a tensor without a value is used as a constant', undefined, currentPlace());
 }
