@@ -34,12 +34,15 @@ export function saverNodes(
   );
   const save = add('SaveV2', `${scope}/SaveV2`, [path, names, slices, ...reads], { dtypes });
   const restore = add('RestoreV2', `${scope}/RestoreV2`, [path, names, slices], { dtypes });
-  const assigns = variables.map(({ name, dtype }, i) =>
-    add('AssignVariableOp', `${scope}/assign_${i}`, [name, i === 0 ? restore : `${restore}:${i}`], {
-      dtype: attr.type(dtype),
-      validate_shape: attr.bool(false),
-    }),
-  );
+  const assigns = variables.map(({ name, dtype, shape }, i) => {
+    // Named after the variable, because TensorFlow's message for a file with another shape has this name.
+    const checked = add('EnsureShape', `${scope}/${name}`, [i === 0 ? restore : `${restore}:${i}`], {
+      T: attr.type(dtype),
+      shape: attr.shape(shape),
+    });
+    const attrs = { dtype: attr.type(dtype), validate_shape: attr.bool(false) };
+    return add('AssignVariableOp', `${scope}/assign_${i}`, [name, checked], attrs);
+  });
   const T = attr.type('string');
   const saved = add('Identity', `${scope}/saved`, [path, `^${save}`], { T });
   const restored = add('Identity', `${scope}/restored`, [path, ...assigns.map((name) => `^${name}`)], { T });

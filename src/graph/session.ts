@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DType } from './dtypes.js';
 import type { Port, Program, Signature } from './program.js';
 import { writeSavedModel } from './saved-model.js';
 import { nodeBackend, tf, type DataType, type Tensor } from './tensorflow.js';
@@ -8,7 +9,7 @@ import { nodeBackend, tf, type DataType, type Tensor } from './tensorflow.js';
 /** A tensor in the process's memory: row-major values. */
 export interface HostTensor {
   readonly shape: readonly number[];
-  readonly data: Float32Array | Int32Array | readonly string[];
+  readonly data: Float32Array | Int32Array | Uint8Array | readonly string[];
 }
 
 /** A loaded program. Calls block the thread until TensorFlow is done. */
@@ -51,7 +52,9 @@ class NativeSession implements Session {
     }
     checkNames(name, signature, inputs);
     const ports = Object.entries(signature.inputs);
-    const tensors = ports.map(([key, port]) => hostToTensor(`${name}.${key}`, inputs[key]!, port));
+    for (const [key, port] of ports) checkTensor(`${name}.${key}`, inputs[key]!, port);
+    checkDimensions(name, signature, inputs);
+    const tensors = ports.map(([key, { dtype }]) => hostToTensor(inputs[key]!, dtype as DataType));
     let results: Tensor[] = [];
     try {
       const infos = ports.map(([, port]) => ({ name: port.tensor }));
@@ -84,15 +87,46 @@ function checkNames(name: string, signature: Signature, inputs: Readonly<Record<
   }
 }
 
-function hostToTensor(what: string, { shape, data }: HostTensor, port: Port): Tensor {
+function checkTensor(what: string, { shape, data }: HostTensor, port: Port): void {
   const fits = shape.length === port.shape.length && port.shape.every((size, i) => size === -1 || size === shape[i]);
   if (!fits) {
     throw new TypeError(`session: ${what} has shape [${shape.join(', ')}], expected [${port.shape.join(', ')}]`);
   }
-  return tf.tensor(data, [...shape], port.dtype as DataType);
+  const kind = arrayKinds[port.dtype];
+  if (kind === undefined || !(data instanceof kind)) {
+    throw new TypeError(`session: ${what} is a ${data.constructor.name}, expected values of dtype ${port.dtype}`);
+  }
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  if (data.length !== size) {
+    throw new TypeError(`session: ${what} has ${data.length} values, its shape [${shape.join(', ')}] needs ${size}`);
+  }
 }
 
+const arrayKinds: Partial<Record<DType, new () => HostTensor['data']>> = {
+  float32: Float32Array,
+  int32: Int32Array,
+  bool: Uint8Array,
+  string: Array<string>,
+};
+
+/** A dimension that several inputs share must have one size: TensorFlow might broadcast instead of refusing. */
+function checkDimensions(name: string, signature: Signature, inputs: Readonly<Record<string, HostTensor>>): void {
+  const seen = new Map<string, { key: string; size: number }>();
+  for (const [key, { symbols }] of Object.entries(signature.inputs)) {
+    symbols?.forEach((symbol, axis) => {
+      if (symbol === null) return;
+      const size = inputs[key]!.shape[axis]!;
+      const first = seen.get(symbol) ?? { key, size };
+      seen.set(symbol, first);
+      if (first.size === size) return;
+      throw new TypeError(`session: ${symbol} of ${name}.${key} is ${size}, but of ${name}.${first.key} ${first.size}`);
+    });
+  }
+}
+
+const hostToTensor = ({ shape, data }: HostTensor, dtype: DataType): Tensor => tf.tensor(data, [...shape], dtype);
+
 function tensorToHost(tensor: Tensor): HostTensor {
-  const data = tensor.dataSync<DataType>() as Float32Array | Int32Array | string[];
+  const data = tensor.dataSync<DataType>();
   return { shape: tensor.shape, data };
 }
