@@ -216,7 +216,11 @@ function scopeOf(recorder: Recorder, list: readonly Variable[]): VariableScope {
       const { shape, dtype } = findVariable(variables, name);
       if (value.shape.join() !== shape.join() || value.dtype !== dtype) {
         const got = `${value.dtype} [${value.shape.join(', ')}]`;
-        throw new TraceError(`${name} is ${dtype} [${shape.join(', ')}], got ${got}`, 'AssignVariableOp', currentPlace());
+        throw new TraceError(
+          `${name} is ${dtype} [${shape.join(', ')}], got ${got}`,
+          'AssignVariableOp',
+          currentPlace(),
+        );
       }
       update('AssignVariableOp', { dtype: attr.type(dtype), validate_shape: attr.bool(false) }, [name], [value]);
     },

@@ -31,9 +31,9 @@ function boolAttr(attrs: Attrs, name: string): boolean {
   return value?.kind === 'bool' && value.value;
 }
 
-function intsAttr(attrs: Attrs, name: string): readonly number[] {
+function intAttr(attrs: Attrs, name: string): number {
   const value = attrs[name];
-  return value?.kind === 'ints' ? value.value : [];
+  return value?.kind === 'int' ? value.value : 0;
 }
 
 function typeAttr(attrs: Attrs, name: string): DType {
@@ -68,6 +68,12 @@ const binary: ShapeRule = (inputs) => {
 const comparison: ShapeRule = (inputs) => [
   { shape: broadcastShapes(input(inputs, 0).shape, input(inputs, 1).shape), dtype: 'bool' },
 ];
+const sameShapes: ShapeRule = (inputs) => {
+  const [first, ...others] = inputs.map((tensor) => shapeText(tensor.shape));
+  const other = others.find((shape) => shape !== first);
+  if (other !== undefined) throw new Error(`shapes ${first ?? ''} and ${other} differ`);
+  return [{ shape: input(inputs, 0).shape, dtype: input(inputs, 0).dtype }];
+};
 const toBool: ShapeRule = (inputs) => [{ shape: input(inputs, 0).shape, dtype: 'bool' }];
 const scalarOf: ShapeRule = (inputs) => [{ shape: [], dtype: input(inputs, 0).dtype }];
 
@@ -90,6 +96,7 @@ const argReduction: ShapeRule = (inputs, attrs) => {
 /** The inner dimension of a and b must agree; returns [rows of a, columns of b]. */
 function matMulDims(a: KnownTensor, b: KnownTensor, transposeA: boolean, transposeB: boolean): [number, number] {
   const last = (t: KnownTensor, fromEnd: number): number => t.shape[t.shape.length - fromEnd] ?? NaN;
+  if (a.dtype !== b.dtype) throw new Error(`got ${a.dtype} and ${b.dtype}, expected one dtype`);
   const inner = [last(a, transposeA ? 2 : 1), last(b, transposeB ? 1 : 2)];
   if (inner[0] !== inner[1]) {
     const t = (yes: boolean): string => (yes ? ' transposed' : '');
@@ -122,10 +129,11 @@ const reshape: ShapeRule = (inputs) => {
   return [{ shape, dtype: x.dtype, ...(x.values === undefined ? {} : { values: x.values }) }];
 };
 
-const gather: ShapeRule = (inputs) => {
+const gather: ShapeRule = (inputs, attrs) => {
   const [x, indices] = [input(inputs, 0), input(inputs, 1)];
   const axis = axisOf(knownValues(inputs, 2)[0] ?? 0, x.shape.length);
-  return [{ shape: [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)], dtype: x.dtype }];
+  const picked = indices.shape.slice(intAttr(attrs, 'batch_dims'));
+  return [{ shape: [...x.shape.slice(0, axis), ...picked, ...x.shape.slice(axis + 1)], dtype: x.dtype }];
 };
 
 const segmentSum: ShapeRule = (inputs) => {
@@ -137,6 +145,9 @@ const slice: ShapeRule = (inputs) => {
   const x = input(inputs, 0);
   const begin = knownValues(inputs, 1);
   const shape = knownValues(inputs, 2).map((dim, i) => (dim < 0 ? (x.shape[i] ?? 0) - (begin[i] ?? 0) : dim));
+  if (!x.shape.every((dim, i) => (begin[i] ?? 0) + (shape[i] ?? NaN) <= dim)) {
+    throw new Error(`${shapeText(shape)} from ${shapeText(begin)} on lies outside ${shapeText(x.shape)}`);
+  }
   return [{ shape, dtype: x.dtype }];
 };
 
@@ -145,14 +156,18 @@ const concat: ShapeRule = (inputs) => {
   const first = input(parts, 0);
   const axis = axisOf(knownValues(inputs, inputs.length - 1)[0] ?? 0, first.shape.length);
   const total = parts.reduce((sum, part) => sum + (part.shape[axis] ?? 0), 0);
+  const rest = (tensor: KnownTensor): string => tensor.shape.map((dim, i) => (i === axis ? '*' : dim)).join(', ');
+  const other = parts.find((part) => rest(part) !== rest(first));
+  if (other !== undefined) {
+    throw new Error(`${shapeText(first.shape)} and ${shapeText(other.shape)} differ in more than axis ${axis}`);
+  }
   return [{ shape: first.shape.map((dim, i) => (i === axis ? total : dim)), dtype: first.dtype }];
 };
 
 const pack: ShapeRule = (inputs, attrs) => {
-  const first = input(inputs, 0);
-  const axisAttr = attrs.axis;
+  const first = sameShapes(inputs, attrs)[0]!;
   const shape = [...first.shape];
-  shape.splice(axisOf(axisAttr?.kind === 'int' ? axisAttr.value : 0, shape.length + 1), 0, inputs.length);
+  shape.splice(axisOf(intAttr(attrs, 'axis'), shape.length + 1), 0, inputs.length);
   return [{ shape, dtype: first.dtype }];
 };
 
@@ -161,12 +176,6 @@ const expandDims: ShapeRule = (inputs) => {
   const shape = [...x.shape];
   shape.splice(axisOf(knownValues(inputs, 1)[0] ?? 0, shape.length + 1), 0, 1);
   return [{ shape, dtype: x.dtype }];
-};
-
-const squeeze: ShapeRule = (inputs, attrs) => {
-  const x = input(inputs, 0);
-  const axes = intsAttr(attrs, 'squeeze_dims').map((axis) => axisOf(axis, x.shape.length));
-  return [{ shape: x.shape.filter((dim, i) => (axes.length > 0 ? !axes.includes(i) : dim !== 1)), dtype: x.dtype }];
 };
 
 const statelessRandom: ShapeRule = (inputs, attrs) => [
@@ -185,11 +194,9 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   Erf: unary,
   Exp: unary,
   Floor: unary,
-  Identity: unary,
   LeakyRelu: unary,
   Log: unary,
   Log1p: unary,
-  LogSoftmax: unary,
   Neg: unary,
   OnesLike: unary,
   Reciprocal: unary,
@@ -208,9 +215,6 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   ZerosLike: unary,
 
   Add: binary,
-  AddV2: binary,
-  Div: binary,
-  DivNoNan: binary,
   FloorDiv: binary,
   FloorMod: binary,
   Maximum: binary,
@@ -220,10 +224,15 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   RealDiv: binary,
   SquaredDifference: binary,
   Sub: binary,
-  BiasAdd: unary,
+  BiasAdd: (inputs) => {
+    const [x, bias] = [input(inputs, 0), input(inputs, 1)];
+    if (bias.shape.length !== 1 || bias.shape[0] !== x.shape.at(-1)) {
+      throw new Error(`the bias ${shapeText(bias.shape)} does not fit the last axis of ${shapeText(x.shape)}`);
+    }
+    return [{ shape: x.shape, dtype: x.dtype }];
+  },
   BiasAddGrad: (inputs) => [{ shape: input(inputs, 0).shape.slice(-1), dtype: input(inputs, 0).dtype }],
-  TanhGrad: unary,
-  AddN: unary,
+  AddN: sameShapes,
 
   Equal: comparison,
   Greater: comparison,
@@ -253,7 +262,6 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
 
   Reshape: reshape,
   ExpandDims: expandDims,
-  Squeeze: squeeze,
   ConcatV2: concat,
   Pack: pack,
   Slice: slice,
@@ -277,19 +285,13 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     return [{ shape: [Math.max(0, Math.ceil((limit! - start!) / delta!))], dtype: input(inputs, 0).dtype }];
   },
   Shape: (inputs) => [{ shape: [input(inputs, 0).shape.length], dtype: 'int32', values: [...input(inputs, 0).shape] }],
-  Size: (inputs) => [{ shape: [], dtype: 'int32', values: [size(input(inputs, 0).shape)] }],
   Cast: (inputs, attrs) => [{ shape: input(inputs, 0).shape, dtype: typeAttr(attrs, 'DstT') }],
   OneHot: (inputs) => [
     { shape: [...input(inputs, 0).shape, knownValues(inputs, 1)[0] ?? 0], dtype: input(inputs, 2).dtype },
   ],
   Select: (inputs) => [{ shape: input(inputs, 1).shape, dtype: input(inputs, 1).dtype }],
-  SelectV2: (inputs) => {
-    const [condition, a, b] = [input(inputs, 0), input(inputs, 1), input(inputs, 2)];
-    return [{ shape: broadcastShapes(condition.shape, broadcastShapes(a.shape, b.shape)), dtype: a.dtype }];
-  },
 
   StatelessRandomUniform: statelessRandom,
-  StatelessRandomNormal: statelessRandom,
   StatelessTruncatedNormal: statelessRandom,
 
   SparseSoftmaxCrossEntropyWithLogits: (inputs) => {
