@@ -31,7 +31,7 @@ export function openSession(program: Program): Session {
   }
 }
 
-/** A SavedModel on disk whose signatures are known, its variables restored by TensorFlow's loader. */
+/** Loads a SavedModel from disk whose signatures are known; its variables have no values yet either. */
 export function loadSession(folder: string, signatures: Readonly<Record<string, Signature>>): Session {
   return new NativeSession(nodeBackend.loadSavedModelMetaGraph(folder, 'serve'), signatures);
 }
