@@ -1,4 +1,4 @@
-import type { DType } from './dtypes.js';
+import { dtypeNumbers, type DType } from './dtypes.js';
 
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 
@@ -27,11 +27,17 @@ export interface GraphNode {
   readonly attrs: Attrs;
 }
 
+// The same object for the same dtype or boolean, because a program has thousands of them to compare.
+const types = Object.fromEntries(
+  (Object.keys(dtypeNumbers) as DType[]).map((value) => [value, { kind: 'type', value }]),
+) as Readonly<Record<DType, AttrValue>>;
+const [yes, no]: AttrValue[] = [true, false].map((value) => ({ kind: 'bool', value }));
+
 export const attr = {
-  type: (value: DType): AttrValue => ({ kind: 'type', value }),
+  type: (value: DType): AttrValue => types[value],
   types: (value: readonly DType[]): AttrValue => ({ kind: 'types', value }),
   int: (value: number): AttrValue => ({ kind: 'int', value }),
-  bool: (value: boolean): AttrValue => ({ kind: 'bool', value }),
+  bool: (value: boolean): AttrValue => (value ? yes! : no!),
   float: (value: number): AttrValue => ({ kind: 'float', value }),
   string: (value: string): AttrValue => ({ kind: 'string', value }),
   shape: (value: readonly number[]): AttrValue => ({ kind: 'shape', value }),
@@ -60,6 +66,16 @@ function contentsKey(values: ConstValues): string {
 export function numberArray(dtype: DType, values: ArrayLike<number>): NumberArray {
   if (dtype === 'float32') return Float32Array.from(values);
   return dtype === 'bool' ? Uint8Array.from(values) : Int32Array.from(values);
+}
+
+/** Whether the attributes are the same under the same names, in the same order. */
+export function equalAttrs(a: Attrs, b: Attrs): boolean {
+  if (a === b) return true;
+  const [names, others] = [Object.keys(a), Object.keys(b)];
+  return (
+    names.length === others.length &&
+    names.every((name, i) => name === others[i] && (a[name] === b[name] || attrKey(a[name]!) === attrKey(b[name]!)))
+  );
 }
 
 export function attrsKey(attrs: Attrs): string {
