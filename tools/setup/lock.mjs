@@ -9,7 +9,7 @@ import timers from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson, remove, writeWhole } from './files.mjs';
 import { say } from './output.mjs';
-import { isRunning, observeChildren, startOf, throwIfInterrupted } from './processes.mjs';
+import { isRunning, killGroup, observeChildren, startOf, throwIfInterrupted } from './processes.mjs';
 
 const heartbeat = 5_000; // milliseconds between signs of life
 const silence = 60_000; // no sign of life for so long: its machine or container is gone
@@ -28,16 +28,18 @@ function isAbandoned(file, owner) {
 /** A killed set-up leaves its child running, which would go on writing into what we are about to replace. */
 async function endOrphan(owner) {
   const child = owner?.host === os.hostname() ? owner.child : undefined;
-  if (child === undefined) return;
+  if (child?.started === undefined) return; // without it, the number could be another process's by now
   for (const signal of ['SIGTERM', 'SIGKILL']) {
     for (let tries = 0; tries < 30 && isRunning(child.pid, child.started); tries++) {
-      if (tries === 0) process.kill(child.pid, signal);
+      if (tries === 0) killGroup(child.pid, signal);
       await sleep(100);
     }
   }
 }
 
 async function takeAbandoned(file, owner) {
+  // First, while the lock still names it: we may be killed, too.
+  await endOrphan(owner);
   const taken = `${file}.${process.pid}.taken`;
   fs.renameSync(file, taken);
   // Between our look and the rename another process may have taken it: then it goes back.
@@ -45,8 +47,15 @@ async function takeAbandoned(file, owner) {
     fs.renameSync(taken, file);
     return;
   }
-  await endOrphan(owner).catch(() => {}); // it ended by itself in the meantime
   remove(taken);
+}
+
+/** What processes that were killed while they acquired or took the lock left beside it. */
+function removeStrayFiles(file) {
+  for (const name of fs.readdirSync(path.dirname(file))) {
+    const pid = /^lock\.(\d+)\./.exec(name)?.[1];
+    if (pid !== undefined && !isRunning(Number(pid))) remove(path.join(path.dirname(file), name));
+  }
 }
 
 function tryToAcquire(file, mine) {
@@ -99,6 +108,7 @@ export async function withLock(cache, action) {
     token: `${process.pid}-${Date.now()}-${Math.random()}`,
   };
   await acquire(file, mine);
+  removeStrayFiles(file);
   observeChildren((pid) => {
     const child = pid === undefined ? undefined : { pid, started: startOf(pid) };
     if (readJson(file)?.token === mine.token) writeWhole(file, JSON.stringify({ ...mine, child }));

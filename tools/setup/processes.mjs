@@ -19,8 +19,17 @@ export function throwIfInterrupted() {
   if (interruption !== 0) throw new Interrupted(interruption);
 }
 
+/** Ends a child and what it has started itself: a compiler's or a shell's own children. */
+export function killGroup(pid, signal) {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error; // it has ended in the meantime
+  }
+}
+
 function killChildren(signal) {
-  for (const child of children) child.kill(signal);
+  for (const child of children) if (child.pid !== undefined) killGroup(child.pid, signal);
 }
 
 /** Runs `action` such that a signal ends its children and makes it throw Interrupted, after its own clean-up. */
@@ -53,9 +62,9 @@ export async function run(command, args, options = {}) {
   throwIfInterrupted();
   const child = childProcess.spawn(command, args, {
     cwd: options.cwd,
-    timeout: options.timeout,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // a process group of its own, see killGroup
   });
   children.add(child);
   if (child.pid !== undefined) onChild(child.pid);
@@ -63,14 +72,16 @@ export async function run(command, args, options = {}) {
   let stderr = '';
   child.stdout?.setEncoding('utf8').on('data', (text) => (stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text) => (stderr += text));
+  // Not spawn's own timeout: its timer keeps Node alive for the whole time where the command does not exist.
+  const timer = timers.setTimeout(() => child.kill('SIGKILL'), options.timeout ?? 2 ** 31 - 1).unref();
   const { error, code, signal } = await new Promise((resolve) => {
     child.on('error', (error) => resolve({ error, code: null, signal: null }));
     child.on('close', (code, signal) => resolve({ error: undefined, code, signal }));
   });
+  timers.clearTimeout(timer);
   children.delete(child);
   onChild(undefined);
   throwIfInterrupted();
-  if (signal === 'SIGINT') throw new Interrupted(130); // the terminal told the child first
   return { found: error === undefined, ok: code === 0, signal, stdout, stderr };
 }
 
