@@ -53,16 +53,21 @@ export function shapeOf(x: Tensor): Tensor {
   return backend().executeSingleOutput('Shape', [type('T', x.dtype), type('out_type', 'int32')], [x]);
 }
 
-const randomAttrs = (): OpAttr[] => [type('dtype', 'float32'), type('T', 'int32'), type('Tseed', 'int32')];
+const randomAttrs = (dtype: string): OpAttr[] => [type('dtype', dtype), type('T', 'int32'), type('Tseed', 'int32')];
 
-/** Uniform numbers in [0, 1) of the shape `shape` (int32 [rank]): a pure function of `seed`, int32 [2]. */
-export function statelessUniform(shape: Tensor, seed: Tensor): Tensor {
-  return backend().executeSingleOutput('StatelessRandomUniform', randomAttrs(), [shape, seed]);
+/** Integers over the whole range of int32, of the shape `shape` (int32 [rank]): a pure function of `seed`, int32 [2]. */
+export function statelessRandomInts(shape: Tensor, seed: Tensor): Tensor {
+  return backend().executeSingleOutput('StatelessRandomUniformFullInt', randomAttrs('int32'), [shape, seed]);
+}
+
+/** a & b, bit by bit, int32. */
+export function bitwiseAnd(a: Tensor, b: Tensor): Tensor {
+  return backend().executeSingleOutput('BitwiseAnd', [type('T', 'int32')], [a, b]);
 }
 
 /** Normal numbers cut at two standard deviations: a pure function of `seed`, int32 [2]. */
 export function statelessTruncatedNormal(shape: Tensor, seed: Tensor): Tensor {
-  return backend().executeSingleOutput('StatelessTruncatedNormal', randomAttrs(), [shape, seed]);
+  return backend().executeSingleOutput('StatelessTruncatedNormal', randomAttrs('float32'), [shape, seed]);
 }
 
 /**

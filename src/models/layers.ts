@@ -1,11 +1,11 @@
 import {
   biasAdd,
   biasAddGrad,
+  bitwiseAnd,
   differentiable,
   matMul,
-  shapeOf,
   sparseSoftmaxCrossEntropy,
-  statelessUniform,
+  statelessRandomInts,
 } from '../graph/ops.js';
 import { tf, type Tensor } from '../graph/index.js';
 
@@ -154,17 +154,37 @@ export function seededDropout(seed: Tensor): Dropout {
     // Weyl steps keep the streams of the calls of one run away from those of a run with the next seed.
     const offset = tf.tensor1d([Math.imul(calls, 0x9e3779b1), 0], 'int32');
     const callSeed = tf.add(seed, offset);
+    const threshold = Math.round(rate * 0x10000);
     return differentiable(
       [x],
       (save) => {
-        const kept = tf.greaterEqual(statelessUniform(shapeOf(x), callSeed), rate);
-        const mask = tf.mul(tf.cast(kept, 'float32'), 1 / (1 - rate));
+        const kept = tf.cast(drawKept(x.shape, threshold, callSeed), 'float32');
+        const mask = tf.mul(kept, 0x10000 / (0x10000 - threshold));
         save([mask]);
         return tf.mul(x, mask);
       },
       (dy, [mask]) => [tf.mul(dy, mask!)],
     );
   };
+}
+
+/**
+ * Which elements a dropout keeps, bool of the given shape: each with probability 1 - threshold / 65536. Drawing random
+ * bits is a large part of what dropout costs, so the two halves of each 32-bit number decide on two elements.
+ */
+function drawKept(shape: readonly number[], threshold: number, seed: Tensor): Tensor {
+  const draw = (drawn: readonly number[]): Tensor => statelessRandomInts(tf.tensor1d([...drawn], 'int32'), seed);
+  // The upper half as a signed number lies in [-32768, 32767].
+  const byUpperHalf = (bits: Tensor): Tensor =>
+    tf.greaterEqual(bits, tf.scalar((threshold - 0x8000) * 0x10000, 'int32'));
+  const byLowerHalf = (bits: Tensor): Tensor =>
+    tf.greaterEqual(bitwiseAnd(bits, tf.scalar(0xffff, 'int32')), tf.scalar(threshold, 'int32'));
+  // Hidden size or number of heads: even in nearly every model, and never symbolic.
+  const axis = shape.length === 4 ? 1 : shape.length - 1;
+  const size = shape[axis]!;
+  if (size % 2 !== 0) return byUpperHalf(draw(shape));
+  const bits = draw(shape.map((dim, i) => (i === axis ? dim / 2 : dim)));
+  return tf.concat([byUpperHalf(bits), byLowerHalf(bits)], axis);
 }
 
 /** Mean cross entropy of logits [B, C] against class numbers (int32 [B]) -> scalar. */
