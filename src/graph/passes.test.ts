@@ -76,11 +76,11 @@ describe('shareEqualNodes', () => {
     const seed = { dtype: 'int32', shape: [2] } as const;
     const staged = stage([seed, seed], (a, b) => {
       const shape = tf.tensor1d([4], 'int32');
-      return [ops.statelessUniform(shape, a), ops.statelessUniform(shape, a), ops.statelessUniform(shape, b)];
+      return [ops.statelessRandomInts(shape, a), ops.statelessRandomInts(shape, a), ops.statelessRandomInts(shape, b)];
     });
     const [first, same, other] = staged.run(integers([2], [1, 1]), integers([2], [1, 2]));
     staged.dispose();
-    expect(staged.program.nodes.filter(({ op }) => op === 'StatelessRandomUniform')).to.have.length(2);
+    expect(staged.program.nodes.filter(({ op }) => op === 'StatelessRandomUniformFullInt')).to.have.length(2);
     expect(largestDifference(same!, first!)).to.equal(0);
     expect(largestDifference(other!, first!)).to.be.above(0.01);
   });

@@ -89,6 +89,9 @@ export function sample(shape: readonly number[], seed = 1): HostTensor {
   return floats(shape, values);
 }
 
+/** The values as plain numbers. */
+export const numbersOf = ({ data }: HostTensor): number[] => Array.from(data as ArrayLike<number>, Number);
+
 /** Throws where shapes or dtypes differ; NaN where a value is not a number. */
 export function largestDifference(got: HostTensor, expected: HostTensor): number {
   const describe = (tensor: HostTensor): string => `${dtypeOf(tensor)} [${tensor.shape.join(', ')}]`;

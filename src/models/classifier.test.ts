@@ -1,0 +1,233 @@
+import { expect } from 'chai';
+import { floats, integers, largestDifference, numbersOf, runEagerly, sample } from '../graph/testing.js';
+import {
+  buildProgram,
+  dimension,
+  openSession,
+  type FunctionSpec,
+  type HostTensor,
+  type NamedTensors,
+  type Program,
+  type Session,
+  type TensorSpec,
+} from '../graph/index.js';
+import { lossAndGradients } from '../training/program.js';
+import { bertConfigSchema, withDropout } from './bert-config.js';
+import { classifierLogits, classifierVariables } from './classifier.js';
+import { noDropout, type Weights } from './layers.js';
+
+/** All sizes differ, so that a swapped axis fails. */
+const config = withDropout(
+  bertConfigSchema.parse({
+    vocab_size: 31,
+    hidden_size: 8,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    intermediate_size: 11,
+    max_position_embeddings: 29,
+    type_vocab_size: 3,
+  }),
+  0,
+);
+const dropping = withDropout(config, 0.4);
+const numLabels = 5;
+const specs = classifierVariables(config, numLabels);
+
+const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
+const inputSpecs = { inputIds: tokens, tokenTypeIds: tokens, attentionMask: tokens };
+const trainSpecs = {
+  ...inputSpecs,
+  labels: { dtype: 'int32', shape: [dimension('batch')] },
+  dropoutSeed: { dtype: 'int32', shape: [2] },
+} as const;
+
+const encoderInputs = ({ inputIds, tokenTypeIds, attentionMask }: NamedTensors) => ({
+  inputIds: inputIds!,
+  tokenTypeIds: tokenTypeIds!,
+  attentionMask: attentionMask!,
+});
+
+const predict: FunctionSpec = {
+  inputs: inputSpecs,
+  build: (inputs, variables) => ({
+    logits: classifierLogits(config, variables.read.bind(variables), encoderInputs(inputs), noDropout),
+  }),
+};
+
+const gradients: FunctionSpec = {
+  inputs: trainSpecs,
+  build(inputs, variables) {
+    const { loss, gradients: list } = lossAndGradients(dropping, specs, inputs, variables);
+    return { loss, ...Object.fromEntries(specs.map(({ name }, i) => [name, list[i]!])) };
+  },
+};
+
+const values = new Map<string, HostTensor>(
+  specs.map(({ name, shape }, i) => [name, halved(sample(shape, i + 3))] as const),
+);
+
+function halved(tensor: HostTensor): HostTensor {
+  return floats(
+    tensor.shape,
+    numbersOf(tensor).map((value) => value / 2),
+  );
+}
+
+/** Sequences of different lengths, padded on the right to `length`. */
+function batchOf(size: number, length: number): Record<string, HostTensor> {
+  const numbers = (value: (row: number, column: number) => number): HostTensor =>
+    integers(
+      [size, length],
+      Array.from({ length: size * length }, (_, i) => value(Math.floor(i / length), i % length)),
+    );
+  return {
+    inputIds: numbers((row, column) => (row * 17 + column * 5 + 1) % 31),
+    tokenTypeIds: numbers((row, column) => (row + column) % 3),
+    attentionMask: numbers((row, column) => (column === 0 || column < length - ((row * 2) % length) ? 1 : 0)),
+    labels: integers(
+      [size],
+      Array.from({ length: size }, (_, row) => row % numLabels),
+    ),
+    dropoutSeed: integers([2], [3, size]),
+  };
+}
+
+const only = (inputs: Record<string, HostTensor>, names: object): Record<string, HostTensor> =>
+  Object.fromEntries(Object.keys(names).map((name) => [name, inputs[name]!]));
+
+/** Runs a function of named tensors and weights on tfjs-node's own backend. */
+function eagerly(definition: FunctionSpec, inputs: Record<string, HostTensor>): Record<string, HostTensor> {
+  const names = Object.keys(definition.inputs);
+  let outputNames: string[] = [];
+  const tensors = [...names.map((name) => inputs[name]!), ...values.values()];
+  const results = runEagerly(tensors, (...given) => {
+    const byName = new Map([...names, ...values.keys()].map((name, i) => [name, given[i]!]));
+    const read: Weights = (name) => byName.get(name)!;
+    const refuse = (): never => {
+      throw new Error('no variable is changed here');
+    };
+    const outputs = definition.build(Object.fromEntries(byName), { read, assign: refuse, update: refuse });
+    outputNames = Object.keys(outputs);
+    return Object.values(outputs);
+  });
+  return Object.fromEntries(outputNames.map((name, i) => [name, results[i]!]));
+}
+
+describe('the BERT classifier', () => {
+  let program: Program;
+  let session: Session;
+
+  before(() => {
+    program = buildProgram({
+      variables: specs.map(({ name, shape }) => ({ name, shape, dtype: 'float32' as const })),
+      functions: { predict, gradients },
+      accessible: specs.map(({ name }) => name),
+    });
+    session = openSession(program);
+    for (const [name, value] of values) session.run(`assign/${name}`, { value });
+  });
+
+  after(() => {
+    session.dispose();
+  });
+
+  // None of them a shape that was traced.
+  const shapes = [
+    [3, 7],
+    [1, 1],
+    [13, 29],
+  ] as const;
+  for (const [size, length] of shapes) {
+    it(`gives the same logits traced and eager, for a batch of ${size} x ${length}`, () => {
+      const inputs = only(batchOf(size, length), inputSpecs);
+      const got = session.run('predict', inputs).logits!;
+      expect(got.shape).to.deep.equal([size, numLabels]);
+      expect(largestDifference(got, eagerly(predict, inputs).logits!)).to.be.below(1e-6);
+    });
+
+    it(`gives the same loss and gradients traced and eager, with dropout, for a batch of ${size} x ${length}`, () => {
+      const inputs = batchOf(size, length);
+      const [got, expected] = [session.run('gradients', inputs), eagerly(gradients, inputs)];
+      expect(Object.keys(got)).to.have.members(Object.keys(expected));
+      for (const [name, value] of Object.entries(expected)) {
+        expect(largestDifference(got[name]!, value), name).to.be.below(1e-6);
+      }
+    });
+  }
+
+  it('reads every variable it declares, and no other', () => {
+    const read = new Set<string>();
+    eagerly(
+      {
+        inputs: inputSpecs,
+        build: (inputs, variables) => {
+          const weights: Weights = (name) => {
+            read.add(name);
+            return variables.read(name);
+          };
+          return { logits: classifierLogits(config, weights, encoderInputs(inputs), noDropout) };
+        },
+      },
+      batchOf(2, 3),
+    );
+    expect([...read].sort()).to.deep.equal(specs.map(({ name }) => name).sort());
+    expect(new Set(specs.map(({ name }) => name)).size).to.equal(specs.length);
+  });
+
+  it('gives the same logits with more padding, whatever the padding holds', () => {
+    const [size, length, longer] = [3, 7, 29];
+    const inputs = only(batchOf(size, length), inputSpecs);
+    const padded = Object.fromEntries(
+      Object.entries(inputs).map(([name, tensor]) => {
+        const filling = { inputIds: 30, tokenTypeIds: 2, attentionMask: 0 }[name]!;
+        const rows = Array.from({ length: size }, (_, row) => [
+          ...numbersOf(tensor).slice(row * length, (row + 1) * length),
+          ...Array<number>(longer - length).fill(filling),
+        ]);
+        return [name, integers([size, longer], rows.flat())];
+      }),
+    );
+    const [expected, got] = [session.run('predict', inputs).logits!, session.run('predict', padded).logits!];
+    expect(largestDifference(got, expected)).to.be.below(1e-5);
+  });
+
+  it('gives each sequence the logits it has alone', () => {
+    const inputs = only(batchOf(3, 7), inputSpecs);
+    const together = session.run('predict', inputs).logits!;
+    for (let row = 0; row < 3; row++) {
+      const alone = Object.fromEntries(
+        Object.entries(inputs).map(([name, tensor]) => [
+          name,
+          integers([1, 7], numbersOf(tensor).slice(row * 7, (row + 1) * 7)),
+        ]),
+      );
+      const got = session.run('predict', alone).logits!;
+      const expected = numbersOf(together).slice(row * numLabels, (row + 1) * numLabels);
+      expect(largestDifference(got, floats([1, numLabels], expected))).to.be.below(1e-6);
+    }
+  });
+
+  it('depends on the token types, the positions and the mask', () => {
+    const inputs = only(batchOf(3, 7), inputSpecs);
+    const logits = session.run('predict', inputs).logits!;
+    const changes: Record<string, HostTensor> = {
+      tokenTypeIds: integers([3, 7], Array<number>(21).fill(0)),
+      attentionMask: integers([3, 7], Array<number>(21).fill(1)),
+      inputIds: integers([3, 7], numbersOf(inputs.inputIds!).reverse()),
+    };
+    for (const [name, value] of Object.entries(changes)) {
+      const other = session.run('predict', { ...inputs, [name]: value }).logits!;
+      expect(largestDifference(other, logits), name).to.be.above(1e-3);
+    }
+  });
+
+  it('has a gradient for every variable', () => {
+    const got = session.run('gradients', batchOf(3, 7));
+    for (const { name, shape } of specs) {
+      expect(got[name]!.shape, name).to.deep.equal(shape);
+      // The key's bias adds the same to all scores of a query, which changes no probability.
+      if (name.endsWith('/key/bias')) continue;
+      expect(Math.max(...numbersOf(got[name]!).map(Math.abs)), name).to.be.above(1e-4);
+    }
+  });
+});
