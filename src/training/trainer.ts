@@ -1,5 +1,6 @@
 import { openSession, type HostTensor, type Program, type Session } from '../graph/index.js';
 import type { Batch } from '../data/batches.js';
+import { explainNativeFailure, type NativeActivity } from './native-failure.js';
 import { adamWFactors, type AdamWSettings } from './optimizer.js';
 
 /** A loaded model: forward passes, and its weights one by one. */
@@ -38,16 +39,36 @@ function inputsOf({ size, length, inputIds, tokenTypeIds, attentionMask }: Batch
 
 /** Loads an inference program. */
 export function openModel(program: Program): Model {
-  return modelOf(openSession(program));
+  const session = openSession(program);
+  return modelOf(session, runnerOf(session));
 }
 
-function modelOf(session: Session): Model {
+type Run = (
+  name: string,
+  inputs: Parameters<Session['run']>[1],
+  activity: NativeActivity,
+) => ReturnType<Session['run']>;
+
+/** Runs functions of the session; what fails for the machine's reasons becomes a UserError. */
+function runnerOf(session: Session): Run {
+  return (name, inputs, activity) => {
+    try {
+      return session.run(name, inputs);
+    } catch (error) {
+      throw explainNativeFailure(error, activity);
+    }
+  };
+}
+
+const weights: NativeActivity = { kind: 'weights' };
+
+function modelOf(session: Session, run: Run): Model {
   return {
-    predict: (batch) => floats(session.run('predict', inputsOf(batch)), 'logits'),
+    predict: (batch) => floats(run('predict', inputsOf(batch), { kind: 'predict', batch }), 'logits'),
     assign: (name, shape, data) => {
-      session.run(`assign/${name}`, { value: { shape, data } });
+      run(`assign/${name}`, { value: { shape, data } }, weights);
     },
-    fetch: (name) => floats(session.run(`fetch/${name}`, {}), 'value'),
+    fetch: (name) => floats(run(`fetch/${name}`, {}, weights), 'value'),
     dispose: () => {
       session.dispose();
     },
@@ -57,36 +78,44 @@ function modelOf(session: Session): Model {
 /** Loads a training program. `seed` decides the dropout masks, together with the step. */
 export function openTrainer(program: Program, optimizer: AdamWSettings, seed: number): Trainer {
   const session = openSession(program);
+  const run = runnerOf(session);
+  const save = (path: string, group: string): void => {
+    run(`save/${group}`, { path: text(`${path}/${group}`) }, { kind: 'save', path });
+  };
+  const restore = (path: string, group: string): void => {
+    run(`restore/${group}`, { path: text(`${path}/${group}`) }, { kind: 'restore', path });
+  };
   return {
-    ...modelOf(session),
+    ...modelOf(session, run),
     initialize(initialSeed) {
       if ('initialize' in program.signatures) {
-        session.run('initialize', { seed: { shape: [2], data: Int32Array.of(initialSeed, 0) } });
+        run('initialize', { seed: { shape: [2], data: Int32Array.of(initialSeed, 0) } }, weights);
       }
-      session.run('resetOptimizer', {});
+      run('resetOptimizer', {}, weights);
     },
     step(batch, step, learningRate) {
       const factors = adamWFactors(optimizer, learningRate, step + 1);
-      const outputs = session.run('train', {
+      const inputs = {
         ...inputsOf(batch),
         labels: { shape: [batch.size], data: batch.labels },
         dropoutSeed: { shape: [2], data: Int32Array.of(seed, step) },
         stepSize: scalar(factors.stepSize),
         epsilon: scalar(factors.epsilon),
         decayFactor: scalar(factors.decayFactor),
-      });
+      };
+      const outputs = run('train', inputs, { kind: 'train', batch });
       return { loss: floats(outputs, 'loss')[0]!, gradNorm: floats(outputs, 'gradNorm')[0]! };
     },
     save(folder) {
-      session.run('save/weights', { path: text(`${folder}/weights`) });
-      session.run('save/moments', { path: text(`${folder}/moments`) });
+      save(folder, 'weights');
+      save(folder, 'moments');
     },
     restore(folder) {
-      session.run('restore/weights', { path: text(`${folder}/weights`) });
-      session.run('restore/moments', { path: text(`${folder}/moments`) });
+      restore(folder, 'weights');
+      restore(folder, 'moments');
     },
     restoreWeights(folder) {
-      session.run('restore/weights', { path: text(`${folder}/weights`) });
+      restore(folder, 'weights');
     },
   };
 }
