@@ -122,7 +122,7 @@ function reportFailure(thrown: unknown, io: Io): number {
 }
 
 /** What the system refuses for the machine's reasons, wherever it happens; a file that is not there may be our bug. */
-const systemRefusals = ['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE', 'EIO'];
+const systemRefusals = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE', 'EIO'];
 
 function refusedBySystem(error: unknown): UserError | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;

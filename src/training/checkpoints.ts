@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { readJson } from '../checkpoints/huggingface.js';
 import { writeJson } from '../checkpoints/model-folder.js';
 import { UserError } from '../errors.js';
+import type { LoopState } from './loop.js';
 
 /**
  * A run's checkpoints: `checkpoints/<step>/` with the weights and moments (TensorFlow checkpoints) and `state.json`.
@@ -13,13 +14,18 @@ import { UserError } from '../errors.js';
 
 const stateSchema = z.object({
   step: z.int().nonnegative(),
+  evaluated: z.int().nonnegative(),
   best: z.object({ step: z.int().nonnegative(), score: z.number().nullable() }).nullable(),
+  seconds: z.number().nonnegative(),
+  examples: z.int().nonnegative(),
 });
 
 /** What a resume needs besides the tensors. The order of the data and the dropout masks follow from seed and step. */
-export interface CheckpointState {
-  readonly step: number;
-  readonly best: { readonly step: number; readonly score: number } | undefined;
+export interface CheckpointState extends LoopState {
+  /** What has been spent on the steps so far, in all sittings. */
+  readonly seconds: number;
+  /** Examples trained on so far. */
+  readonly examples: number;
 }
 
 const folderOf = (runFolder: string, step: number): string => join(runFolder, 'checkpoints', String(step));
@@ -30,12 +36,17 @@ export function writeCheckpoint(runFolder: string, state: CheckpointState, save:
   const staged = join(runFolder, 'checkpoints', `.${state.step}.partial`);
   rmSync(staged, { recursive: true, force: true });
   mkdirSync(staged, { recursive: true });
-  save(staged);
-  const best = state.best === undefined ? null : { ...state.best, score: finiteOrNull(state.best.score) };
-  writeJson(join(staged, 'state.json'), { step: state.step, best });
-  for (const name of readdirSync(staged)) syncFile(join(staged, name));
-  rmSync(target, { recursive: true, force: true });
-  renameSync(staged, target);
+  try {
+    save(staged);
+    const best = state.best === undefined ? null : { ...state.best, score: finiteOrNull(state.best.score) };
+    writeJson(join(staged, 'state.json'), { ...state, best });
+    for (const name of readdirSync(staged)) syncFile(join(staged, name));
+    rmSync(target, { recursive: true, force: true });
+    renameSync(staged, target);
+  } catch (error) {
+    rmSync(staged, { recursive: true, force: true });
+    throw error;
+  }
   syncFile(join(runFolder, 'checkpoints'));
 }
 
@@ -73,7 +84,7 @@ export function newestCheckpoint(runFolder: string): { folder: string; state: Ch
   const { best } = parsed.data;
   return {
     folder,
-    state: { step: parsed.data.step, best: best === null ? undefined : { ...best, score: best.score ?? NaN } },
+    state: { ...parsed.data, best: best === null ? undefined : { ...best, score: best.score ?? NaN } },
   };
 }
 

@@ -1,6 +1,7 @@
 import { assembleBatch, planBatches, type Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
 import { classificationMetrics, type ClassificationMetrics } from '../metrics/classification.js';
+import type { Bar } from '../ui/reporter.js';
 
 /** What a model says of a data set, in the order of its file. */
 export interface Predictions {
@@ -16,32 +17,37 @@ export interface Evaluation extends Predictions {
   readonly metrics: ClassificationMetrics;
 }
 
-export interface BatchSettings {
-  readonly batchSize: number;
-  readonly padTokenId: number;
-  readonly multipleOf: number;
-}
+/**
+ * Lengths are padded to a multiple of this, in training too: few distinct shapes, for each of which TensorFlow prepares
+ * its kernels.
+ */
+export const lengthMultiple = 8;
+
+/** Examples of a batch that is only measured; one number, so that `t4 test` repeats what `t4 finetune` measured. */
+const batchSize = 32;
+
+/** Called after each batch with the number of examples done; false ends the evaluation. */
+export type OnBatch = (done: number) => boolean | Promise<boolean>;
 
 /**
  * Runs the model over a data set, sorted by length so that little is padding.
  *
  * @param predict logits of a batch, row-major [batch.size, labels]
- * @param onBatch called after each batch with the number of examples done
+ * @returns undefined where `onBatch` ended it
  */
-export function predictDataset(
+export async function predictDataset(
   predict: (batch: Batch) => Float32Array,
   dataset: EncodedDataset,
-  numLabels: number,
-  settings: BatchSettings,
-  onBatch: (done: number) => void = () => undefined,
-): Predictions {
+  settings: { readonly numLabels: number; readonly padTokenId: number },
+  onBatch: OnBatch = () => true,
+): Promise<Predictions | undefined> {
+  const { numLabels, padTokenId } = settings;
   const classes = new Int32Array(dataset.size);
   const probabilities = new Float32Array(dataset.size * numLabels);
-  const { batchSize, multipleOf } = settings;
-  const plan = { batchSize, multipleOf, seed: 0, epoch: 0, shuffle: false, bucketByLength: true };
+  const plan = { batchSize, multipleOf: lengthMultiple, seed: 0, epoch: 0, shuffle: false, bucketByLength: true };
   let [lossSum, labelled, done] = [0, 0, 0];
   for (const indices of planBatches(dataset, plan)) {
-    const logits = predict(assembleBatch(dataset, indices, settings));
+    const logits = predict(assembleBatch(dataset, indices, { multipleOf: lengthMultiple, padTokenId }));
     indices.forEach((index, row) => {
       const scores = logits.subarray(row * numLabels, (row + 1) * numLabels);
       const target = probabilities.subarray(index * numLabels, (index + 1) * numLabels);
@@ -54,21 +60,40 @@ export function predictDataset(
       }
     });
     done += indices.length;
-    onBatch(done);
+    if (!(await onBatch(done))) return undefined;
   }
   return { classes, probabilities, loss: labelled === 0 ? NaN : lossSum / labelled };
 }
 
 /** As predictDataset, with the metrics of labelled data. */
-export function evaluateDataset(
+export async function evaluateDataset(
   predict: (batch: Batch) => Float32Array,
   dataset: EncodedDataset,
-  numLabels: number,
-  settings: BatchSettings,
-  onBatch?: (done: number) => void,
-): Evaluation {
-  const predictions = predictDataset(predict, dataset, numLabels, settings, onBatch);
-  return { ...predictions, metrics: classificationMetrics(dataset.labels, predictions.classes, numLabels) };
+  settings: { readonly numLabels: number; readonly padTokenId: number },
+  onBatch?: OnBatch,
+): Promise<Evaluation | undefined> {
+  const predictions = await predictDataset(predict, dataset, settings, onBatch);
+  if (predictions === undefined) return undefined;
+  return { ...predictions, metrics: classificationMetrics(dataset.labels, predictions.classes, settings.numLabels) };
+}
+
+/** As evaluateDataset, to the end and with a bar. */
+export async function evaluateWithBar(
+  predict: (batch: Batch) => Float32Array,
+  dataset: EncodedDataset,
+  settings: { readonly numLabels: number; readonly padTokenId: number },
+  bar: Bar,
+): Promise<Evaluation> {
+  try {
+    const evaluation = await evaluateDataset(predict, dataset, settings, (done) => {
+      bar.update(done);
+      return true;
+    });
+    if (evaluation === undefined) throw new Error('the evaluation was ended, and nobody asked for it');
+    return evaluation;
+  } finally {
+    bar.stop();
+  }
 }
 
 /** Writes softmax(scores) into target; returns log(sum(exp(scores))), computed in double precision. */

@@ -9,26 +9,26 @@ import { nodeBackend } from '../graph/index.js';
 import { classificationReport, confusionTable } from '../metrics/report.js';
 import { classifierVariables } from '../models/classifier.js';
 import { packageVersion } from '../package-root.js';
-import { loadTask, taskYaml, type ResolvedTask } from '../task/load.js';
+import { loadTask, portableTask, taskYaml, type ResolvedTask } from '../task/load.js';
+import { isMapping } from '../task/overrides.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { formatBytes, formatCount, formatDuration, plural } from '../ui/format.js';
 import type { Reporter } from '../ui/reporter.js';
-import { checkpointFolder, newestCheckpoint } from './checkpoints.js';
+import { formatTable } from '../ui/table.js';
+import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointState } from './checkpoints.js';
 import { deviceInUse, resolvePrecision, type Device } from './device.js';
-import { evaluateDataset, type BatchSettings, type Evaluation } from './evaluate.js';
-import type { LoopState } from './loop.js';
+import { evaluateWithBar, type Evaluation } from './evaluate.js';
+import { beginning } from './loop.js';
 import { checkFit, openStartingModel, type StartingModel } from './model-source.js';
 import type { AdamWSettings } from './optimizer.js';
+import { phase } from './phase.js';
 import { encodeTask, readTask, type PreparedData } from './prepare.js';
 import { trainingProgram } from './program.js';
-import { createRun, defaultRunFolder, refuseExistingRun, truncateLog } from './run-folder.js';
+import { createRun, defaultRunFolder, refuseExistingRun, refuseMissingRun, truncateLog } from './run-folder.js';
 import { devSummary, executeRun, type Run, type RunOutcome } from './run.js';
 import { warmupSteps } from './schedule.js';
 import { openTrainer, type Trainer } from './trainer.js';
-
-/** Lengths are padded to a multiple of this: few distinct shapes, for each of which TensorFlow prepares its kernels. */
-const lengthMultiple = 8;
 
 interface Prepared {
   readonly task: ResolvedTask;
@@ -42,9 +42,6 @@ interface Prepared {
 
 /** Fine-tunes as the options say. Resolves to the exit code. */
 export async function runFinetune(options: FinetuneOptions, ui: Reporter): Promise<number> {
-  if (options.resume && options.set.length > 0) {
-    throw new UserError('usage', '--set cannot be used with --resume: a run is continued with its own settings');
-  }
   const prepared = prepare(options, ui);
   try {
     if (options.dryRun) return dryRun(prepared, ui);
@@ -55,12 +52,7 @@ export async function runFinetune(options: FinetuneOptions, ui: Reporter): Promi
 }
 
 function prepare(options: FinetuneOptions, ui: Reporter): Prepared {
-  const resumed = options.resume && options.output !== undefined ? join(options.output, 'task.yaml') : undefined;
-  const task = loadTask({
-    task: resumed ?? options.task,
-    overrides: options.set,
-    ...(resumed === undefined ? { dataDir: options.data, model: options.model } : {}),
-  });
+  const task = options.resume ? taskOfRun(options) : loadTaskOf(options);
   const folder = options.output ?? defaultRunFolder(task.name, new Date());
   if (!options.resume) refuseExistingRun(folder);
   const device = deviceInUse(options.device, nodeBackend.isUsingGpuDevice);
@@ -78,32 +70,60 @@ function prepare(options: FinetuneOptions, ui: Reporter): Prepared {
   }
 }
 
-function readAndEncode(task: ResolvedTask, tokenizer: Tokenizer, ui: Reporter): PreparedData {
-  const examples = readTask(task);
-  const maxLength = task.config.model.max_length;
-  const data = encodeTask(examples, tokenizer, maxLength);
-  const sizes = (['train', 'dev', 'test'] as const).flatMap((split) => {
-    const size = data[split]?.size;
-    return size === undefined ? [] : [`${split} ${formatCount(size)}`];
-  });
-  ui.info(`data: ${sizes.join(', ')}; labels ${data.labels.join(', ')}`);
-  if (data.train.truncatedCount > 0) {
-    ui.info(`${plural(data.train.truncatedCount, 'training example')} cut to ${maxLength} tokens`);
-  }
-  if (data.dev === undefined) {
-    ui.warn('no dev file and data.dev_fraction is 0: the last weights are kept, without a check of how good they are');
-  }
-  return data;
+const loadTaskOf = ({ task, set, data, model }: FinetuneOptions): ResolvedTask =>
+  loadTask({ task, overrides: set, dataDir: data, model });
+
+/** A run is continued with its own task; what the command line says of it besides must be the same. */
+function taskOfRun(options: FinetuneOptions): ResolvedTask {
+  const folder = options.output!;
+  refuseMissingRun(folder);
+  const file = join(folder, 'task.yaml');
+  const task = loadTask({ task: file, overrides: [], env: {} });
+  const changed = changedKeys(portableTask(task), portableTask(loadTaskOf(options)));
+  if (changed.length === 0) return task;
+  throw new UserError(
+    'usage',
+    `--resume: the command line and ${file} differ in ${changed.join(', ')}`,
+    'A run is continued with its own settings: leave out --task, --data, --model and --set, or start a new run.',
+  );
 }
 
-function describeLoad(plan: LoadPlan | undefined, ui: Reporter): void {
-  if (plan === undefined) {
-    ui.info('weights: random (model.config)');
-    return;
+/** The keys, with dots between, that two tasks do not have in common or not with the same value. */
+function changedKeys(before: unknown, after: unknown, key = ''): string[] {
+  if (!isMapping(before) || !isMapping(after)) return JSON.stringify(before) === JSON.stringify(after) ? [] : [key];
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  return names.flatMap((name) => changedKeys(before[name], after[name], key === '' ? name : `${key}.${name}`));
+}
+
+function readAndEncode(task: ResolvedTask, tokenizer: Tokenizer, ui: Reporter): PreparedData {
+  const maxLength = task.config.model.max_length;
+  const examples = phase(ui, 'reading the data', () => {
+    const read = readTask(task);
+    const sizes = (['train', 'dev', 'test'] as const).flatMap((split) => {
+      const size = read[split]?.length;
+      return size === undefined ? [] : [`${split} ${formatCount(size)}`];
+    });
+    return [read, `data: ${sizes.join(', ')}; labels ${read.labels.join(', ')}`];
+  });
+  if (examples.unlabelledTest !== undefined) {
+    ui.info(`${examples.unlabelledTest} has no labels: it is left out, and there is no test at the end`);
   }
+  if (examples.dev === undefined) {
+    ui.warn('no dev file and data.dev_fraction is 0: the last weights are kept, without a check of how good they are');
+  }
+  return phase(ui, 'tokenizing', () => {
+    const data = encodeTask(examples, tokenizer, maxLength);
+    const { truncatedCount: cut, ids, size } = data.train;
+    const mean = `${(ids.length / size).toFixed(1)} tokens a training example`;
+    return [data, cut === 0 ? mean : `${mean}; ${formatCount(cut)} cut to ${maxLength} (model.max_length)`];
+  });
+}
+
+function describeLoad(plan: LoadPlan | undefined): string {
+  if (plan === undefined) return 'weights: random (model.config)';
   const fresh = plan.fresh.length === 0 ? '' : `; freshly initialized: ${plan.fresh.join(', ')}`;
   const unused = plan.unused.length === 0 ? '' : `; unused in the file: ${plan.unused.join(', ')}`;
-  ui.info(`weights: ${plural(plan.loaded.length, 'tensor')} loaded${fresh}${unused}`);
+  return `weights: ${plural(plan.loaded.length, 'tensor')} loaded${fresh}${unused}`;
 }
 
 function totalSteps({ task, data }: Prepared): { stepsPerEpoch: number; total: number } {
@@ -115,7 +135,7 @@ function totalSteps({ task, data }: Prepared): { stepsPerEpoch: number; total: n
 function dryRun(prepared: Prepared, ui: Reporter): number {
   const { task, folder, model, data } = prepared;
   const plan = model.planLoad(data.labels);
-  describeLoad(plan, ui);
+  ui.info(describeLoad(plan));
   const { stepsPerEpoch, total } = totalSteps(prepared);
   const parameters = classifierVariables(model.config, data.labels.length)
     .map(({ shape }) => shape.reduce((product, size) => product * size, 1))
@@ -141,28 +161,43 @@ async function train(prepared: Prepared, options: FinetuneOptions, ui: Reporter)
   const { task, folder, data, model } = prepared;
   const resumed = options.resume ? newestCheckpoint(folder) : undefined;
   const plan = model.planLoad(data.labels);
-  describeLoad(plan, ui);
-  const { stepsPerEpoch, total } = totalSteps(prepared);
-  const trainer = startTrainer(prepared, plan);
+  const trainer = phase(ui, 'loading the weights', () => {
+    const started = startTrainer(prepared, plan);
+    if (resumed === undefined) return [started, describeLoad(plan)];
+    started.restore(resumed.folder);
+    return [started, `weights: ${resumed.folder}`];
+  });
   try {
-    if (resumed === undefined) {
-      createRun(folder, taskYaml(task));
-      ui.info(`run: ${folder} (${plural(total, 'step')}, ${formatCount(stepsPerEpoch)} an epoch)`);
-    } else {
-      trainer.restore(resumed.folder);
-      truncateLog(folder, resumed.state.step);
-      ui.info(`run: ${folder}, continued from step ${resumed.state.step} of ${total}`);
+    const created = resumed === undefined ? createRun(folder, taskYaml(task)) : undefined;
+    const run = createRunPlan(prepared, trainer, resumed?.state ?? { ...beginning, seconds: 0, examples: 0 });
+    describeRun(run, ui);
+    truncateLog(folder, run.start.step);
+    try {
+      return await trainAndFinish(prepared, run, ui);
+    } catch (error) {
+      // Nothing that could be continued: the same command must not be refused because of it.
+      if (checkpointSteps(folder).length === 0) created?.discard();
+      throw error;
     }
-    const run = createRunPlan(prepared, trainer, resumed?.state ?? { step: 0, best: undefined });
-    const outcome = await executeRun(run, ui);
-    if (outcome.interrupted !== undefined) {
-      ui.info(`saved. Continue with: ${commandLine('finetune', '--output', folder, '--resume')}`);
-      return outcome.interrupted;
-    }
-    return finish(prepared, run, outcome, ui);
   } finally {
     trainer.dispose();
   }
+}
+
+function describeRun({ folder, start, schedule, stepsPerEpoch }: Run, ui: Reporter): void {
+  const total = plural(schedule.totalSteps, 'step');
+  if (start.step === 0) ui.info(`run: ${folder} (${total}, ${formatCount(stepsPerEpoch)} an epoch)`);
+  else if (start.evaluated < schedule.totalSteps)
+    ui.info(`run: ${folder}, continued from step ${start.step} of ${total}`);
+  else ui.info(`run: ${folder}, trained to its end already (${total}): measured once more`);
+}
+
+async function trainAndFinish(prepared: Prepared, run: Run, ui: Reporter): Promise<number> {
+  const outcome = await executeRun(run, ui);
+  if (outcome.interrupted === undefined) return finish(prepared, run, outcome, ui);
+  const command = commandLine('finetune', '--output', run.folder, '--resume');
+  ui.info(`saved after step ${outcome.state.step} of ${run.schedule.totalSteps}. Continue with: ${command}`);
+  return outcome.interrupted;
 }
 
 function startTrainer({ task, data, model, precision }: Prepared, plan: LoadPlan | undefined): Trainer {
@@ -187,15 +222,10 @@ function startTrainer({ task, data, model, precision }: Prepared, plan: LoadPlan
   return trainer;
 }
 
-function createRunPlan(prepared: Prepared, trainer: Trainer, start: LoopState): Run {
+function createRunPlan(prepared: Prepared, trainer: Trainer, start: CheckpointState): Run {
   const { task, folder, data, model, tokenizer } = prepared;
   const { stepsPerEpoch, total } = totalSteps(prepared);
   const settings = task.config.training;
-  const batching: BatchSettings = {
-    batchSize: Math.max(settings.batch_size, 32),
-    padTokenId: tokenizer.padTokenId,
-    multipleOf: lengthMultiple,
-  };
   const specs = classifierVariables(model.config, data.labels.length);
   const modelFolder = join(folder, 'model');
   return {
@@ -204,8 +234,8 @@ function createRunPlan(prepared: Prepared, trainer: Trainer, start: LoopState): 
     train: data.train,
     dev: data.dev,
     numLabels: data.labels.length,
+    padTokenId: tokenizer.padTokenId,
     trainer,
-    batching,
     schedule: { totalSteps: total, warmupSteps: warmupSteps(total, settings) },
     stepsPerEpoch,
     start,
@@ -226,19 +256,22 @@ const cardOf = ({ task, data, precision }: Prepared): ModelCard => ({
   columns: task.config.data.columns,
 });
 
-function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Reporter): number {
+async function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Reporter): Promise<number> {
   const { folder, data } = prepared;
-  restoreBest(run, outcome);
+  const { state } = outcome;
+  restoreBest(run, state);
+  const measure = (dataset: EncodedDataset, label: string): Promise<Evaluation> =>
+    evaluateWithBar(run.trainer.predict.bind(run.trainer), dataset, run, ui.bar(dataset.size, label));
   // A resumed run does not remember what it measured before; the best weights are at hand.
-  const bestDev = outcome.bestDev ?? (data.dev === undefined ? undefined : evaluate(run, data.dev, 'evaluating', ui));
-  const test = data.test === undefined ? undefined : evaluate(run, data.test, 'testing', ui);
+  const dev = outcome.bestDev ?? (data.dev === undefined ? undefined : await measure(data.dev, 'evaluating'));
+  const test = data.test === undefined ? undefined : await measure(data.test, 'testing');
   const metrics = {
-    best: outcome.best === undefined ? undefined : bestSummary(run, outcome.best, bestDev),
+    best: state.best === undefined ? undefined : bestSummary(run, state.best, dev),
     test: test === undefined ? undefined : { ...devSummary(test), majority_accuracy: test.metrics.majorityAccuracy },
     train: {
-      seconds: outcome.seconds,
-      steps: outcome.steps,
-      examples_per_second: outcome.examples / outcome.seconds,
+      seconds: state.seconds,
+      steps: state.step,
+      examples_per_second: state.examples / state.seconds,
       peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
     },
     versions: { t4: packageVersion(), node: process.versions.node, tensorflow: nodeBackend.binding.TF_Version },
@@ -247,17 +280,38 @@ function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Reporter)
   };
   writeJson(join(folder, 'metrics.json'), metrics);
   ui.json({ run: folder, ...metrics });
-  const rate = `${(outcome.examples / outcome.seconds).toFixed(1)} examples a second`;
   ui.info(
-    `trained ${plural(outcome.steps, 'step')} in ${formatDuration(outcome.seconds)} (${rate}), ` +
+    `trained ${plural(state.step, 'step')} in ${formatDuration(state.seconds)} ` +
+      `(${metrics.train.examples_per_second.toFixed(1)} examples a second), ` +
       `peak memory ${formatBytes(metrics.train.peak_rss_bytes)}`,
   );
   if (test !== undefined) {
     ui.result(`${classificationReport(test.metrics, data.labels)}\n\n${confusionTable(test.metrics, data.labels)}\n`);
   }
-  ui.result(`model: ${join(folder, 'model')}`);
-  ui.result(`next: ${commandLine('test', '--checkpoint', folder, ...(test === undefined ? ['--data', 'FILE'] : []))}`);
+  ui.result(runSummary(run, state, data.labels, { dev, test }));
   return exitCodes.ok;
+}
+
+/** The last lines of a run: how good it is, where the model lies, what to type next. */
+function runSummary(
+  run: Run,
+  { best }: CheckpointState,
+  labels: readonly string[],
+  { dev, test }: { dev: Evaluation | undefined; test: Evaluation | undefined },
+): string {
+  const rows: string[][] = [];
+  if (dev !== undefined && best !== undefined) {
+    const epoch = Number((best.step / run.stepsPerEpoch).toFixed(2));
+    rows.push(['best dev', `accuracy ${dev.metrics.accuracy.toFixed(4)} (epoch ${epoch})`]);
+  }
+  if (test !== undefined) {
+    const { accuracy, majorityAccuracy, majorityClass } = test.metrics;
+    const majority = `always answering ${labels[majorityClass]!}: ${majorityAccuracy.toFixed(4)}`;
+    rows.push(['test', `accuracy ${accuracy.toFixed(4)} (${majority})`]);
+  }
+  const next = ['test', '--checkpoint', run.folder, ...(test === undefined ? ['--data', 'FILE'] : [])];
+  rows.push(['model', join(run.folder, 'model')], ['next', commandLine(...next)]);
+  return formatTable(rows, ['left', 'left']);
 }
 
 function bestSummary(run: Run, best: { step: number }, dev: Evaluation | undefined): Record<string, unknown> {
@@ -269,19 +323,6 @@ function bestSummary(run: Run, best: { step: number }, dev: Evaluation | undefin
 }
 
 /** The best weights need not be the last ones. */
-function restoreBest(run: Run, { best }: RunOutcome): void {
-  if (best !== undefined && best.step !== run.schedule.totalSteps) {
-    run.trainer.restoreWeights(checkpointFolder(run.folder, best.step));
-  }
-}
-
-function evaluate(run: Run, dataset: EncodedDataset, label: string, ui: Reporter): Evaluation {
-  const bar = ui.bar(dataset.size, label);
-  try {
-    return evaluateDataset(run.trainer.predict.bind(run.trainer), dataset, run.numLabels, run.batching, (done) => {
-      bar.update(done);
-    });
-  } finally {
-    bar.stop();
-  }
+function restoreBest(run: Run, { best, step }: CheckpointState): void {
+  if (best !== undefined && best.step !== step) run.trainer.restoreWeights(checkpointFolder(run.folder, best.step));
 }

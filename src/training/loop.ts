@@ -14,16 +14,18 @@ export interface StepResult {
 }
 
 export interface LoopOptions<Batch, Metrics> {
-  readonly epochs: number;
-  /** The run ends after so many steps, or after the epochs. */
+  /** Steps of the whole run. */
   readonly totalSteps: number;
+  readonly stepsPerEpoch: number;
   /** The batches of an epoch (from 0), the same ones however often it is called. */
   batches(epoch: number): Iterable<Batch>;
-  stepsPerEpoch: number;
   /** One update. `step` counts from 0. */
   step(batch: Batch, step: number): StepResult;
-  /** Called after each epoch and after the last step; undefined: no dev set. */
-  readonly evaluate: (() => Metrics) | undefined;
+  /**
+   * Called after each epoch and after the last step; absent: no dev set. Undefined metrics: it was told to stop, and so
+   * does the loop; the evaluation is still due.
+   */
+  readonly evaluate: (() => Promise<Metrics | undefined>) | undefined;
   /** The number to maximise. */
   score(metrics: Metrics): number;
   /** Where to begin: the state of a resumed run. */
@@ -33,9 +35,13 @@ export interface LoopOptions<Batch, Metrics> {
 export interface LoopState {
   /** Steps done. */
   readonly step: number;
+  /** The step after which the last evaluation was, 0 before the first one. */
+  readonly evaluated: number;
   /** Score and step of the best evaluation so far. */
   readonly best: { readonly step: number; readonly score: number } | undefined;
 }
+
+export const beginning: LoopState = { step: 0, evaluated: 0, best: undefined };
 
 export type LoopEvent<Metrics> =
   | ({ readonly kind: 'step'; readonly step: number; readonly epoch: number } & StepResult)
@@ -43,35 +49,50 @@ export type LoopEvent<Metrics> =
       readonly kind: 'evaluation';
       readonly step: number;
       readonly epoch: number;
+      /** Undefined without a dev set. */
       readonly metrics: Metrics | undefined;
       /** Whether this is the best so far; always true without a dev set. */
       readonly isBest: boolean;
       readonly best: LoopState['best'];
     };
 
+/** Whether an evaluation follows: at the end of an epoch and of the run, unless it has been done. */
+export function evaluationIsDue(
+  { step, evaluated }: LoopState,
+  { totalSteps, stepsPerEpoch }: { readonly totalSteps: number; readonly stepsPerEpoch: number },
+): boolean {
+  return step > evaluated && (step >= totalSteps || step % stepsPerEpoch === 0);
+}
+
 /** Runs the loop. In events `step` counts updates done, `epoch` is the fraction of passes over the data done. */
-export function* trainingLoop<Batch, Metrics>(
+export async function* trainingLoop<Batch, Metrics>(
   options: LoopOptions<Batch, Metrics>,
-): Generator<LoopEvent<Metrics>, void, undefined> {
+): AsyncGenerator<LoopEvent<Metrics>, void, undefined> {
   const { totalSteps, stepsPerEpoch } = options;
-  let { step, best } = options.start;
-  let epoch = Math.floor(step / stepsPerEpoch);
-  let skip = step - epoch * stepsPerEpoch;
-  for (; epoch < options.epochs && step < totalSteps; epoch++) {
-    for (const batch of options.batches(epoch)) {
-      if (skip > 0) {
-        skip--;
-        continue;
+  let state = options.start;
+  let skip = state.step % stepsPerEpoch;
+  while (state.step < totalSteps || evaluationIsDue(state, options)) {
+    // A run that was stopped between an epoch's last step and its evaluation goes on with the evaluation.
+    if (!evaluationIsDue(state, options)) {
+      for (const batch of options.batches(Math.floor(state.step / stepsPerEpoch))) {
+        if (skip > 0) {
+          skip--;
+          continue;
+        }
+        const result = options.step(batch, state.step);
+        state = { ...state, step: state.step + 1 };
+        yield { kind: 'step', step: state.step, epoch: state.step / stepsPerEpoch, ...result };
+        if (state.step >= totalSteps) break;
       }
-      const result = options.step(batch, step);
-      step++;
-      yield { kind: 'step', step, epoch: step / stepsPerEpoch, ...result };
-      if (step >= totalSteps) break;
     }
-    const metrics = options.evaluate?.();
+    skip = 0;
+    const metrics = await options.evaluate?.();
+    if (metrics === undefined && options.evaluate !== undefined) return;
     const score = metrics === undefined ? undefined : options.score(metrics);
-    const isBest = score === undefined || best === undefined || score > best.score;
-    if (isBest) best = { step, score: score ?? NaN };
+    const { step, best: previous } = state;
+    const isBest = score === undefined || previous === undefined || score > previous.score;
+    const best = isBest ? { step, score: score ?? NaN } : previous;
+    state = { step, evaluated: step, best };
     yield { kind: 'evaluation', step, epoch: step / stepsPerEpoch, metrics, isBest, best };
   }
 }

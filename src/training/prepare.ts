@@ -2,7 +2,7 @@ import { encodeExamples, type EncodedDataset } from '../data/encode.js';
 import type { Example } from '../data/example.js';
 import { guessFormat, type DataFormat } from '../data/format.js';
 import { checkLabels } from '../data/labels.js';
-import { readExamples } from '../data/read.js';
+import { readExamples, type ExampleFile } from '../data/read.js';
 import { splitHeldOut } from '../data/split.js';
 import type { ResolvedPath, ResolvedTask } from '../task/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
@@ -21,26 +21,49 @@ export interface TaskExamples {
   readonly train: readonly Example[];
   readonly dev: readonly Example[] | undefined;
   readonly test: readonly Example[] | undefined;
+  /** The test file, where it has no labels and so is left out. */
+  readonly unlabelledTest: string | undefined;
 }
 
 /**
  * Reads and checks all files of a task. Labels are the task's, or those found in train; every other file must
- * keep to them.
+ * keep to them. A test file without any label, as published ones often are, is left out.
  *
  * @throws UserError 'data' naming every bad line of the first file that has any
  */
 export function readTask(task: ResolvedTask): TaskExamples {
   const { data, training } = task.config;
-  const read = (path: ResolvedPath, labels: readonly string[] | undefined) =>
-    readExamples(path.path, { format: formatOf(task, path), columns: data.columns, labels, requireLabels: true });
-  const { examples, labels } = read(task.data.train, data.labels);
+  const { examples, labels } = read(task, task.data.train, data.labels);
   checkLabels(task.data.train.path, examples, labels);
-  const readKnown = (path: ResolvedPath | undefined) => (path === undefined ? undefined : read(path, labels).examples);
-  const test = readKnown(task.data.test);
-  if (task.data.dev !== undefined || data.dev_fraction === 0) {
-    return { labels, train: examples, dev: readKnown(task.data.dev), test };
-  }
-  return { labels, ...splitHeldOut(examples, data.dev_fraction, training.seed), test };
+  const dev = task.data.dev === undefined ? undefined : read(task, task.data.dev, labels).examples;
+  const test = readTest(task, labels);
+  const rest = {
+    labels,
+    test,
+    unlabelledTest: test === undefined ? task.data.test?.path : undefined,
+  };
+  if (dev !== undefined || data.dev_fraction === 0) return { ...rest, train: examples, dev };
+  return { ...rest, ...splitHeldOut(examples, data.dev_fraction, training.seed) };
+}
+
+function read(
+  task: ResolvedTask,
+  path: ResolvedPath,
+  labels: readonly string[] | undefined,
+  requireLabels = true,
+): ExampleFile {
+  const { columns } = task.config.data;
+  return readExamples(path.path, { format: formatOf(task, path), columns, labels, requireLabels });
+}
+
+function readTest(task: ResolvedTask, labels: readonly string[]): Example[] | undefined {
+  const path = task.data.test;
+  if (path === undefined) return undefined;
+  const { examples } = read(task, path, labels, false);
+  const labelled = examples.filter(({ label }) => label !== undefined).length;
+  if (labelled === 0) return undefined;
+  // Some rows have labels and some have not: that is a mistake, and this says where.
+  return labelled === examples.length ? examples : read(task, path, labels).examples;
 }
 
 /** The format of a data file: the task's, or by the file's name. */

@@ -6,6 +6,7 @@ import {
   type NamedTensors,
   type Precision,
   type Program,
+  type Scalar,
   type Tensor,
   type TensorSpec,
   type Variable,
@@ -123,7 +124,7 @@ export function lossAndGradients(
     return meanCrossEntropy(
       classifierLogits(config, weights, encoderInputsOf(inputs), dropout),
       inputs.labels!,
-    ) as never;
+    ) as Scalar;
   })(values);
   return { loss: value, gradients: grads };
 }

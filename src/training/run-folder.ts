@@ -1,6 +1,17 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
+import { checkpointSteps } from './checkpoints.js';
 
 /** A run's folder: task.yaml, log.jsonl, metrics.json, checkpoints/, model/. */
 
@@ -14,22 +25,56 @@ export function defaultRunFolder(task: string, now: Date): string {
 
 /** Throws UserError 'usage' where the folder is already a run, or holds anything at all. */
 export function refuseExistingRun(folder: string): void {
-  if (!existsSync(folder) || readdirSync(folder).length === 0) return;
-  if (existsSync(join(folder, 'task.yaml'))) {
-    throw new UserError(
-      'usage',
-      `${folder} is an earlier run, which is never overwritten`,
-      `Continue it with --resume, or name another --output.`,
-    );
-  }
-  throw new UserError('usage', `${folder} is not empty`, 'Name another --output.');
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isDirectory()) throw new UserError('usage', `${folder} is a file, expected a folder`, otherOutput);
+  if (readdirSync(folder).length === 0) return;
+  if (!existsSync(join(folder, 'task.yaml'))) throw new UserError('usage', `${folder} is not empty`, otherOutput);
+  const toDo =
+    checkpointSteps(folder).length > 0
+      ? 'Continue it with --resume, or name another --output.'
+      : 'It has no checkpoint to continue from: delete it, or name another --output.';
+  throw new UserError('usage', `${folder} is an earlier run, which is never overwritten`, toDo);
 }
 
-/** Makes the folder of a new run and keeps the resolved task there. */
-export function createRun(folder: string, taskYaml: string): void {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'task.yaml.partial'), taskYaml);
-  renameSync(join(folder, 'task.yaml.partial'), join(folder, 'task.yaml'));
+const otherOutput = 'Name another --output.';
+
+/** Throws UserError 'usage' where the folder is not a run that could be continued. */
+export function refuseMissingRun(folder: string): void {
+  if (!existsSync(folder)) throw new UserError('usage', `--resume: ${folder} does not exist`);
+  if (existsSync(join(folder, 'task.yaml'))) return;
+  throw new UserError('usage', `--resume: ${folder} is not a run, it has no task.yaml`);
+}
+
+/**
+ * Makes the folder of a new run and keeps the resolved task there.
+ * @returns what takes it away again, for a run that comes to nothing
+ */
+export function createRun(folder: string, taskYaml: string): { discard(): void } {
+  const existed = existsSync(folder);
+  makeOutputFolder(folder);
+  const discard = (): void => {
+    if (!existed) rmSync(folder, { recursive: true, force: true });
+    else for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+  };
+  try {
+    writeFileSync(join(folder, 'task.yaml.partial'), taskYaml);
+    renameSync(join(folder, 'task.yaml.partial'), join(folder, 'task.yaml'));
+  } catch (error) {
+    discard();
+    throw error;
+  }
+  return { discard };
+}
+
+/** Makes a folder that the user named, or finds it. Throws UserError 'files' where that cannot be. */
+export function makeOutputFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError('files', `${folder} cannot be made: ${reason}`, otherOutput);
+  }
 }
 
 /** Appends one object to log.jsonl. */

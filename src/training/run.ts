@@ -3,11 +3,11 @@ import type { EncodedDataset } from '../data/encode.js';
 import { UserError } from '../errors.js';
 import type { TrainingConfig } from '../task/schema.js';
 import { formatDuration } from '../ui/format.js';
-import type { Reporter } from '../ui/reporter.js';
+import type { Bar, Payload, Reporter } from '../ui/reporter.js';
 import { pruneCheckpoints, writeCheckpoint, type CheckpointState } from './checkpoints.js';
-import { evaluateDataset, type BatchSettings, type Evaluation } from './evaluate.js';
-import { watchInterrupts } from './interrupt.js';
-import { trainingLoop, type LoopEvent, type LoopState } from './loop.js';
+import { evaluateDataset, lengthMultiple, type Evaluation } from './evaluate.js';
+import { watchInterrupts, type InterruptWatch } from './interrupt.js';
+import { trainingLoop, type LoopEvent, type LoopOptions, type LoopState } from './loop.js';
 import { appendLog } from './run-folder.js';
 import { linearSchedule, type ScheduleSettings } from './schedule.js';
 import type { Trainer } from './trainer.js';
@@ -20,21 +20,20 @@ export interface Run {
   readonly dev: EncodedDataset | undefined;
   readonly numLabels: number;
   readonly trainer: Trainer;
-  readonly batching: BatchSettings;
+  readonly padTokenId: number;
   readonly schedule: ScheduleSettings;
   readonly stepsPerEpoch: number;
-  readonly start: LoopState;
+  readonly start: CheckpointState;
   /** Writes the model folder from the trainer's present weights. */
   saveModel(): void;
 }
 
 export interface RunOutcome {
-  readonly best: LoopState['best'];
+  /** Of the whole run, all sittings together. */
+  readonly state: CheckpointState;
+  /** What the best evaluation measured, if it was in this sitting. */
   readonly bestDev: Evaluation | undefined;
-  readonly steps: number;
-  readonly seconds: number;
-  readonly examples: number;
-  /** Set where a signal ended the run early. */
+  /** Set where a signal ended the run early: the exit code. */
   readonly interrupted: number | undefined;
 }
 
@@ -45,51 +44,74 @@ export function scoreOf(evaluation: Evaluation, metric: TrainingConfig['metric']
 
 /** Trains: drives the loop, shows progress, logs, saves. Returns early, with everything saved, at a signal. */
 export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
-  const { start } = run;
-  const began = performance.now();
+  const clock = startClock(run.start.seconds);
+  const bar = ui.bar(run.schedule.totalSteps, 'training', run.start.step);
+  const progress = createProgress(bar, run.start.step);
   const log = createStepLog(run);
-  const bar = ui.bar(run.schedule.totalSteps, 'training', start.step);
   const interrupts = watchInterrupts((signal) => {
     ui.info(`${signal}: finishing the step and saving; once more to quit at once`);
   });
-  let state: CheckpointState = start;
+  let state: CheckpointState = run.start;
+  let saved = state;
   let bestDev: Evaluation | undefined;
-  let examples = 0;
-  let savedStep = start.step;
   try {
-    for (const event of trainingLoop(loopOptions(run))) {
+    for await (const event of trainingLoop(loopOptions(run, interrupts, progress))) {
       if (event.kind === 'step') {
-        checkFinite(event, state);
-        examples += event.examples;
-        state = { step: event.step, best: state.best };
+        checkFinite(event, state, log.recentLoss());
+        const examples = state.examples + event.examples;
+        state = { ...state, step: event.step, seconds: clock(), examples };
         log.step(event);
-        bar.update(event.step, { loss: log.recentLoss().toFixed(4), epoch: event.epoch.toFixed(2) });
+        progress.step(event.step, { loss: log.recentLoss().toFixed(4), epoch: event.epoch.toFixed(2) });
       } else {
-        state = { step: event.step, best: event.best };
+        state = { ...state, evaluated: event.step, best: event.best, seconds: clock() };
         if (event.isBest) bestDev = event.metrics;
-        report(run, event, ui, performance.now() - began);
-        save(run, state);
-        savedStep = state.step;
+        report(run, event, ui, state.seconds);
+        // Before the checkpoint that says so: a run that dies between the two comes here again.
         if (event.isBest) run.saveModel();
+        save(run, state);
+        saved = state;
       }
       await interrupts.poll();
       if (interrupts.exitCode !== undefined) break;
     }
-    if (interrupts.exitCode !== undefined && savedStep !== state.step) save(run, state);
+    if (saved !== state) save(run, state);
   } finally {
     bar.stop();
     interrupts.stop();
   }
-  const seconds = (performance.now() - began) / 1000;
-  const steps = state.step - start.step;
-  const interrupted = state.step < run.schedule.totalSteps ? interrupts.exitCode : undefined;
-  return { best: state.best, bestDev, steps, seconds, examples, interrupted };
+  const isOver = state.evaluated === run.schedule.totalSteps;
+  return { state, bestDev, interrupted: isOver ? undefined : interrupts.exitCode };
 }
 
-function loopOptions(run: Run): Parameters<typeof trainingLoop<Batch, Evaluation>>[0] {
-  const { settings, train, dev, trainer, batching, schedule } = run;
+/** Seconds, counted on from what earlier sittings took. */
+function startClock(before: number): () => number {
+  const began = performance.now();
+  return () => before + (performance.now() - began) / 1000;
+}
+
+interface Progress {
+  step(done: number, payload: Payload): void;
+  evaluation(done: number, total: number): void;
+}
+
+/** While dev is evaluated, the bar of the steps says so. */
+function createProgress(bar: Bar, start: number): Progress {
+  let [step, payload]: [number, Payload] = [start, {}];
   return {
-    epochs: Infinity,
+    step(done, newPayload) {
+      [step, payload] = [done, newPayload];
+      bar.update(step, payload);
+    },
+    evaluation(done, total) {
+      bar.update(step, done < total ? { ...payload, dev: `${done}/${total}` } : payload);
+    },
+  };
+}
+
+function loopOptions(run: Run, interrupts: InterruptWatch, progress: Progress): LoopOptions<Batch, Evaluation> {
+  const { settings, train, dev, trainer, padTokenId, schedule } = run;
+  const layout = { multipleOf: lengthMultiple, padTokenId };
+  return {
     totalSteps: schedule.totalSteps,
     stepsPerEpoch: run.stepsPerEpoch,
     start: run.start,
@@ -100,9 +122,9 @@ function loopOptions(run: Run): Parameters<typeof trainingLoop<Batch, Evaluation
         epoch,
         shuffle: settings.shuffle,
         bucketByLength: settings.bucket_by_length,
-        multipleOf: batching.multipleOf,
+        multipleOf: lengthMultiple,
       };
-      for (const indices of planBatches(train, plan)) yield assembleBatch(train, indices, batching);
+      for (const indices of planBatches(train, plan)) yield assembleBatch(train, indices, layout);
     },
     step(batch, step) {
       const learningRate = settings.learning_rate * linearSchedule(step, schedule);
@@ -112,7 +134,12 @@ function loopOptions(run: Run): Parameters<typeof trainingLoop<Batch, Evaluation
     evaluate:
       dev === undefined
         ? undefined
-        : () => evaluateDataset(trainer.predict.bind(trainer), dev, run.numLabels, batching),
+        : () =>
+            evaluateDataset(trainer.predict.bind(trainer), dev, run, async (done) => {
+              progress.evaluation(done, dev.size);
+              await interrupts.poll();
+              return interrupts.exitCode === undefined;
+            }),
     score: (evaluation) => scoreOf(evaluation, settings.metric),
   };
 }
@@ -120,14 +147,14 @@ function loopOptions(run: Run): Parameters<typeof trainingLoop<Batch, Evaluation
 type StepEvent = Extract<LoopEvent<Evaluation>, { kind: 'step' }>;
 type EvaluationEvent = Extract<LoopEvent<Evaluation>, { kind: 'evaluation' }>;
 
-function checkFinite({ step, loss, gradNorm, learningRate }: StepEvent, last: CheckpointState): void {
+function checkFinite({ step, loss, gradNorm, learningRate }: StepEvent, last: LoopState, recentLoss: number): void {
   if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return;
+  const before = Number.isNaN(recentLoss) ? '' : `; until then the loss was about ${recentLoss.toPrecision(4)}`;
+  const kept = last.best === undefined ? '' : `The best weights so far (step ${last.best.step}) are kept. `;
   throw new UserError(
     'nonFinite',
-    `step ${step}: loss ${loss}, gradient norm ${gradNorm}, at learning rate ${learningRate}`,
-    last.best === undefined
-      ? 'A lower training.learning_rate is the usual remedy.'
-      : `The best weights so far (step ${last.best.step}) are kept. A lower training.learning_rate is the usual remedy.`,
+    `step ${step}: loss ${loss}, gradient norm ${gradNorm}, at learning rate ${Number(learningRate.toPrecision(4))}${before}`,
+    `${kept}The usual remedy is a lower training.learning_rate; with precision bf16 also fp32.`,
   );
 }
 
@@ -145,13 +172,13 @@ export const devSummary = ({ loss, metrics }: Evaluation): Record<string, number
   macro_f1: metrics.macro.f1,
 });
 
-function report(run: Run, event: EvaluationEvent, ui: Reporter, milliseconds: number): void {
+function report(run: Run, event: EvaluationEvent, ui: Reporter, seconds: number): void {
   const { step, metrics: dev, isBest } = event;
   const epoch = Number(event.epoch.toFixed(4));
   if (dev === undefined) return;
   appendLog(run.folder, { step, epoch, dev: devSummary(dev) });
   const numbers = `loss ${dev.loss.toFixed(4)}, accuracy ${dev.metrics.accuracy.toFixed(4)}, macro F1 ${dev.metrics.macro.f1.toFixed(4)}`;
-  ui.info(`epoch ${epoch}: dev ${numbers}${isBest ? ' (best so far)' : ''} [${formatDuration(milliseconds / 1000)}]`);
+  ui.info(`epoch ${epoch} (${formatDuration(seconds)}): dev ${numbers}${isBest ? ', the best so far' : ''}`);
 }
 
 /** Writes a line of log.jsonl every `log_every` steps: means since the last line. */

@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openHuggingFace, planLoad } from '../checkpoints/huggingface.js';
 import { readModelCard, writeJson, type ModelCard } from '../checkpoints/model-folder.js';
 import type { TestOptions } from '../commands/options.js';
-import { encodeExamples, type EncodedDataset } from '../data/encode.js';
+import { encodeExamples } from '../data/encode.js';
 import type { Example } from '../data/example.js';
 import { guessFormat } from '../data/format.js';
 import { readExamples } from '../data/read.js';
@@ -17,12 +17,11 @@ import { loadTokenizer } from '../tokenization/load.js';
 import { formatDuration, plural } from '../ui/format.js';
 import type { Reporter } from '../ui/reporter.js';
 import { deviceInUse } from './device.js';
-import { evaluateDataset, type Evaluation } from './evaluate.js';
+import { evaluateWithBar, type Evaluation } from './evaluate.js';
+import { phase } from './phase.js';
 import { inferenceProgram } from './program.js';
+import { makeOutputFolder } from './run-folder.js';
 import { openModel, type Model } from './trainer.js';
-
-/** Examples of a batch, and the multiple that lengths are padded to. */
-const batching = { batchSize: 32, multipleOf: 8 };
 
 interface TestedData {
   /** The file, for messages. */
@@ -31,19 +30,24 @@ interface TestedData {
 }
 
 /** Tests a fine-tuned model as the options say. Resolves to the exit code. */
-export function runTest(options: TestOptions, ui: Reporter): number {
+export async function runTest(options: TestOptions, ui: Reporter): Promise<number> {
   const folder = modelFolder(options.checkpoint);
   const card = readModelCard(folder);
-  const data = readTestData(options, card);
   const device = deviceInUse(options.device, nodeBackend.isUsingGpuDevice);
   ui.info(`device: ${device.description}, ${card.precision}`);
   const tokenizer = loadTokenizer(folder);
-  const dataset = encodeExamples(data.examples, tokenizer, card.maxLength);
-  ui.info(`data: ${data.path}, ${plural(dataset.size, 'example')}`);
-  const model = loadModel(folder, card);
+  const { data, dataset } = phase(ui, 'reading the data', () => {
+    const read = readTestData(options, card);
+    const encoded = encodeExamples(read.examples, tokenizer, card.maxLength);
+    return [{ data: read, dataset: encoded }, `data: ${read.path}, ${plural(encoded.size, 'example')}`];
+  });
+  const model = phase(ui, 'loading the weights', () => [loadModel(folder, card), `weights: ${folder}`]);
   try {
-    const { evaluation, seconds } = measure(model, dataset, card, tokenizer.padTokenId, ui);
-    write(options, card, data, evaluation, seconds, ui);
+    const began = performance.now();
+    const settings = { numLabels: card.labels.length, padTokenId: tokenizer.padTokenId };
+    const bar = ui.bar(dataset.size, 'testing');
+    const evaluation = await evaluateWithBar(model.predict.bind(model), dataset, settings, bar);
+    report(options, card, data, evaluation, (performance.now() - began) / 1000, ui);
   } finally {
     model.dispose();
   }
@@ -111,32 +115,7 @@ function loadModel(folder: string, card: ModelCard): Model {
   }
 }
 
-function measure(
-  model: Model,
-  dataset: EncodedDataset,
-  card: ModelCard,
-  padTokenId: number,
-  ui: Reporter,
-): { evaluation: Evaluation; seconds: number } {
-  const bar = ui.bar(dataset.size, 'testing');
-  const began = performance.now();
-  try {
-    const evaluation = evaluateDataset(
-      model.predict.bind(model),
-      dataset,
-      card.labels.length,
-      { ...batching, padTokenId },
-      (done) => {
-        bar.update(done);
-      },
-    );
-    return { evaluation, seconds: (performance.now() - began) / 1000 };
-  } finally {
-    bar.stop();
-  }
-}
-
-function write(
+function report(
   options: TestOptions,
   card: ModelCard,
   data: TestedData,
@@ -162,10 +141,7 @@ function write(
     seconds,
     examples_per_second: rate,
   };
-  const folder = options.output ?? options.checkpoint;
-  mkdirSync(folder, { recursive: true });
-  writeJson(join(folder, 'test.json'), result);
-  writePredictions(join(folder, 'predictions.jsonl'), card, data, evaluation);
+  // Printed first: what was measured is not lost where it cannot be written.
   ui.json(result);
   ui.result(classificationReport(metrics, labels));
   ui.result(`\n${confusionTable(metrics, labels)}\n`);
@@ -173,6 +149,10 @@ function write(
     `accuracy ${metrics.accuracy.toFixed(4)} on ${plural(data.examples.length, 'example')} in ` +
       `${formatDuration(seconds)}: ${rate.toFixed(1)} sentences a second`,
   );
+  const folder = options.output ?? options.checkpoint;
+  makeOutputFolder(folder);
+  writeJson(join(folder, 'test.json'), result);
+  writePredictions(join(folder, 'predictions.jsonl'), card, data, evaluation);
   ui.info(`written: ${join(folder, 'test.json')}, ${join(folder, 'predictions.jsonl')}`);
 }
 
