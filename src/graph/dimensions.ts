@@ -55,18 +55,18 @@ function monomials(symbols: readonly string[], sizes: readonly Map<string, numbe
 }
 
 /**
- * The formula that gives `values[t]` in trace t for every t: the simplest one, without an offset where that is
- * enough. Undefined where no product of at most two dimensions explains them.
+ * The formula that gives `values[t]` in trace t for every t; with these witnesses there is at most one. Undefined where
+ * no product of at most two dimensions explains them.
  */
 export function solveAffine(values: readonly number[], sizes: readonly Map<string, number>[]): Affine | undefined {
   const symbols = [...(sizes[0]?.keys() ?? [])];
-  const found: Affine[] = [];
   for (const { symbols: product, values: m } of monomials(symbols, sizes)) {
     const factor = (values[1]! - values[0]!) / (m[1]! - m[0]!);
     const offset = values[0]! - factor * m[0]!;
     const fits = values.every((value, t) => value === factor * m[t]! + offset);
-    if (Number.isInteger(factor) && Number.isInteger(offset) && factor !== 0 && fits)
-      found.push({ factor, symbols: product, offset });
+    if (Number.isInteger(factor) && Number.isInteger(offset) && factor !== 0 && fits) {
+      return { factor, symbols: product, offset };
+    }
   }
-  return found.sort((a, b) => Math.abs(a.offset) - Math.abs(b.offset))[0];
+  return undefined;
 }

@@ -13,5 +13,5 @@ export {
 export type { Variable } from './recorder.js';
 export { writeSavedModel } from './saved-model.js';
 export { openSession, type HostTensor, type Session } from './session.js';
-export { nodeBackend, tf, type Tensor } from './tensorflow.js';
+export { nodeBackend, tf, type Scalar, type Tensor, type Tensor1D } from './tensorflow.js';
 export { TraceError } from './trace-error.js';

@@ -3,6 +3,8 @@ import { createRequire } from 'node:module';
 import type * as TensorFlow from '@tensorflow/tfjs-node-gpu';
 
 export type Tensor = TensorFlow.Tensor;
+export type Scalar = TensorFlow.Scalar;
+export type Tensor1D = TensorFlow.Tensor1D;
 export type TensorInfo = TensorFlow.TensorInfo;
 export type DataType = TensorFlow.DataType;
 export type BackendValues = TensorFlow.backend_util.BackendValues;

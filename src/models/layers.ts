@@ -7,7 +7,7 @@ import {
   sparseSoftmaxCrossEntropy,
   statelessRandomInts,
 } from '../graph/ops.js';
-import { tf, type Tensor } from '../graph/index.js';
+import { tf, type Tensor, type Tensor1D } from '../graph/index.js';
 
 /**
  * What the models share. Letters: B batch, S sequence, N = B * S tokens, H hidden, A heads, D head size.
@@ -71,11 +71,11 @@ export function embedding(table: Tensor, ids: Tensor): Tensor {
   return differentiable(
     [table],
     (save) => {
-      const flat = tf.reshape(ids, [-1]) as Tensor & { shape: [number] };
+      const flat = tf.reshape(ids, [-1]);
       save([flat]);
       return tf.gather(table, flat);
     },
-    (dy, [flat]) => [tf.unsortedSegmentSum(dy, flat as Tensor & { shape: [number]; rank: 1 } as never, table.shape[0])],
+    (dy, [flat]) => [tf.unsortedSegmentSum(dy, flat as Tensor1D, table.shape[0])],
   );
 }
 
