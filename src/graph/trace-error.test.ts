@@ -76,6 +76,17 @@ describe('a size that leaks into the graph is an error with op and place:', () =
     );
   });
 
+  it('a number near the inverse of it', () => {
+    expectError(
+      (x, batch) => {
+        nextLine();
+        return tf.mul(x, 1 / (batch + 0.25));
+      },
+      'Mul',
+      'leaks',
+    );
+  });
+
   it('a branch of the JavaScript on it, with other ops', () => {
     expectError(
       (x, batch) => {

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
+import { z } from 'zod';
 import { floats, integers, largestDifference, numbersOf, runEagerly, sample } from '../graph/testing.js';
 import {
   buildProgram,
@@ -229,5 +231,35 @@ describe('the BERT classifier', () => {
       if (name.endsWith('/key/bias')) continue;
       expect(Math.max(...numbersOf(got[name]!).map(Math.abs)), name).to.be.above(1e-4);
     }
+  });
+});
+
+const rows = z.array(z.array(z.number()));
+const fixtureSchema = z.object({
+  config: bertConfigSchema,
+  weights: z.record(z.string(), z.array(z.number())),
+  inputs: z.object({ input_ids: rows, token_type_ids: rows, attention_mask: rows }),
+  logits: rows,
+});
+
+describe("the BERT classifier compared with Transformers' BertForSequenceClassification", () => {
+  // Made by test/fixtures/models/make.py, in float64.
+  const fixture = fixtureSchema.parse(JSON.parse(readFileSync('test/fixtures/models/classifier.json', 'utf8')));
+
+  it('gives the same logits for the same weights', () => {
+    const matrix = (numbers: number[][]): HostTensor => integers([numbers.length, numbers[0]!.length], numbers.flat());
+    const { input_ids, token_type_ids, attention_mask } = fixture.inputs;
+    const weights = classifierVariables(fixture.config, numLabels);
+    expect(weights.map(({ name }) => name)).to.have.members(Object.keys(fixture.weights));
+    const tensors = [
+      ...[input_ids, token_type_ids, attention_mask].map(matrix),
+      ...weights.map(({ name, shape }) => floats(shape, fixture.weights[name]!)),
+    ];
+    const [logits] = runEagerly(tensors, (inputIds, tokenTypeIds, attentionMask, ...values) => {
+      const byName = new Map(weights.map(({ name }, i) => [name, values[i]!]));
+      const inputs = { inputIds, tokenTypeIds, attentionMask };
+      return [classifierLogits(fixture.config, (name) => byName.get(name)!, inputs, noDropout)];
+    });
+    expect(largestDifference(logits!, floats([3, numLabels], fixture.logits.flat()))).to.be.below(2e-6);
   });
 });
