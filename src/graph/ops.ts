@@ -1,4 +1,5 @@
 import { dtypeNumbers, isDType } from './dtypes.js';
+import { tracingBackend } from './tracing-backend.js';
 import { nodeBackend, tf, type OpAttr, type Tensor, type TensorInfo } from './tensorflow.js';
 
 /**
@@ -98,4 +99,12 @@ export function differentiable(
     return { value: forward(save), gradFunc: backward };
   });
   return operation(...inputs);
+}
+
+/**
+ * In a graph, what `body` computes waits until `tensor` is computed, even where its inputs are ready long before: a
+ * value that is cheap to compute again need not be kept in memory until it is used. Eagerly it simply runs.
+ */
+export function runAfter<T>(tensor: Tensor, body: () => T): T {
+  return (tf.backend() as unknown) === tracingBackend ? tracingBackend.after(tensor, body) : body();
 }

@@ -56,14 +56,28 @@ export class Recorder {
   readonly nodes: RecordedNode[] = [];
   readonly effects: number[] = [];
   private readonly variables = new Map<string, VariableState>();
+  private waitsFor: readonly number[] = [];
 
   /** `recordPlaces`: keep for each node the line of code that asked for it (slow, for messages). */
   constructor(private readonly recordPlaces = false) {}
 
   add(node: Omit<RecordedNode, 'place' | 'controls'> & { controls?: readonly number[] }): number {
     const place = this.recordPlaces ? currentPlace() : undefined;
-    this.nodes.push({ controls: [], ...node, ...(place === undefined ? {} : { place }) });
+    const waits = node.constant === undefined && node.name === undefined ? this.waitsFor : [];
+    const controls = [...(node.controls ?? []), ...waits];
+    this.nodes.push({ ...node, controls, ...(place === undefined ? {} : { place }) });
     return this.nodes.length - 1;
+  }
+
+  /** Every op recorded by `body` gets a control input: it runs only when `reference` is computed. */
+  after<T>(reference: Reference, body: () => T): T {
+    const outer = this.waitsFor;
+    this.waitsFor = [reference.node];
+    try {
+      return body();
+    } finally {
+      this.waitsFor = outer;
+    }
   }
 
   constant(constant: RecordedConstant): Reference {

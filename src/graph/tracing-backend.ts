@@ -143,6 +143,11 @@ class TracingBackend extends tf.KernelBackend {
     return nodeBackend.applyActivation(...args);
   }
 
+  /** Records what `body` asks for so that it runs only when `tensor` is computed. */
+  after<T>(tensor: TensorInfo, body: () => T): T {
+    return this.active.after(this.reference(tensor, 'after'), body);
+  }
+
   /** A tensor that stands for an output of a recorded node. */
   abstract(known: KnownTensor, reference: Reference): Tensor {
     const dataId = {};

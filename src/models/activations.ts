@@ -25,14 +25,13 @@ function geluErf(x: Tensor): Tensor {
     [x],
     (save) => {
       const cdf = tf.add(tf.mul(tf.erf(tf.mul(x, Math.SQRT1_2)), 0.5), 0.5);
-      save([x, cdf]);
+      // The slope is taken here and not in the backward pass: it is one tensor to keep instead of two (x and cdf), of
+      // the widest that a layer has. Where no gradient is asked for, nothing uses it and it is left out of the graph.
+      const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+      save([tf.add(tf.mul(x, density), cdf)]);
       return tf.mul(x, cdf);
     },
-    (dy, [input, cdf]) => {
-      const exponent = tf.mul(tf.square(input!), -0.5);
-      const density = tf.mul(tf.exp(exponent), 1 / Math.sqrt(2 * Math.PI));
-      return [tf.mul(dy, tf.add(cdf!, tf.mul(input!, density)))];
-    },
+    (dy, [slope]) => [tf.mul(dy, slope!)],
   );
 }
 
@@ -44,18 +43,16 @@ function geluTanh(x: Tensor): Tensor {
   return differentiable(
     [x],
     (save) => {
-      const inner = tf.mul(tf.mul(x, tanhScale), tf.add(tf.mul(tf.square(x), cubicTerm), 1));
-      const t = tf.tanh(inner);
-      save([x, t]);
-      return tf.mul(tf.mul(x, 0.5), tf.add(t, 1));
-    },
-    (dy, [input, t]) => {
+      const squared = tf.mul(tf.square(x), cubicTerm);
+      const t = tf.tanh(tf.mul(tf.mul(x, tanhScale), tf.add(squared, 1)));
+      const half = tf.mul(x, 0.5);
       // y' = 0.5 (1 + t) + 0.5 x (1 - t^2) sqrt(2/pi) (1 + 3 * 0.044715 x^2)
-      const left = tf.mul(tf.add(t!, 1), 0.5);
-      const slope = tf.add(tf.mul(tf.square(input!), 3 * cubicTerm * tanhScale), tanhScale);
-      const right = tf.mul(tf.mul(tf.mul(input!, 0.5), tf.sub(1, tf.square(t!))), slope);
-      return [tf.mul(dy, tf.add(left, right))];
+      const inner = tf.add(tf.mul(squared, 3 * tanhScale), tanhScale);
+      const curved = tf.mul(tf.mul(half, tf.sub(1, tf.square(t))), inner);
+      save([tf.add(tf.mul(tf.add(t, 1), 0.5), curved)]);
+      return tf.mul(half, tf.add(t, 1));
     },
+    (dy, [slope]) => [tf.mul(dy, slope!)],
   );
 }
 

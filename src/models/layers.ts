@@ -4,6 +4,7 @@ import {
   bitwiseAnd,
   differentiable,
   matMul,
+  runAfter,
   sparseSoftmaxCrossEntropy,
   statelessRandomInts,
 } from '../graph/ops.js';
@@ -155,15 +156,17 @@ export function seededDropout(seed: Tensor): Dropout {
     const offset = tf.tensor1d([Math.imul(calls, 0x9e3779b1), 0], 'int32');
     const callSeed = tf.add(seed, offset);
     const threshold = Math.round(rate * 0x10000);
+    const masked = (values: Tensor, kept: Tensor): Tensor =>
+      tf.mul(values, tf.mul(tf.cast(kept, 'float32'), 0x10000 / (0x10000 - threshold)));
     return differentiable(
       [x],
       (save) => {
-        const kept = tf.cast(drawKept(x.shape, threshold, callSeed), 'float32');
-        const mask = tf.mul(kept, 0x10000 / (0x10000 - threshold));
-        save([mask]);
-        return tf.mul(x, mask);
+        const kept = runAfter(x, () => drawKept(x.shape, threshold, callSeed));
+        save([kept]);
+        return masked(x, kept);
       },
-      (dy, [mask]) => [tf.mul(dy, mask!)],
+      // Kept as bool, a quarter of the memory; without the wait the float mask would be made in the forward pass.
+      (dy, [kept]) => [runAfter(dy, () => masked(dy, kept!))],
     );
   };
 }
