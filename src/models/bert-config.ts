@@ -1,8 +1,12 @@
 import { z } from 'zod';
 import { activationNames } from './activation-names.js';
 
-const size = z.int().positive();
-const rate = z.number().min(0).lt(1);
+const sizeForm = 'expected a whole number, at least 1';
+const size = z.int(sizeForm).positive(sizeForm);
+const rateForm = 'expected a number from 0 to below 1';
+const rate = z.number(rateForm).min(0, rateForm).lt(1, rateForm);
+const positiveForm = 'expected a number above 0';
+const positive = z.number(positiveForm).positive(positiveForm);
 
 /** A key whose only accepted value (besides being absent) is what the model computes anyway. */
 const only = <T extends string | number | boolean>(value: T) =>
@@ -20,15 +24,15 @@ export const bertConfigSchema = z
     num_hidden_layers: size,
     num_attention_heads: size,
     intermediate_size: size.describe('width of the feed-forward layer'),
-    hidden_act: z.enum(activationNames).default('gelu'),
+    hidden_act: z.enum(activationNames, `expected one of ${activationNames.join(', ')}`).default('gelu'),
     hidden_dropout_prob: rate.default(0.1),
     attention_probs_dropout_prob: rate.default(0.1),
     classifier_dropout: rate.nullish().describe('null: as hidden_dropout_prob'),
     max_position_embeddings: size.default(512),
     type_vocab_size: size.default(2),
-    initializer_range: z.number().positive().default(0.02),
-    layer_norm_eps: z.number().positive().default(1e-12),
-    pad_token_id: z.int().nonnegative().nullish(),
+    initializer_range: positive.default(0.02),
+    layer_norm_eps: positive.default(1e-12),
+    pad_token_id: z.int('expected a token id').nonnegative('expected a token id').nullish(),
     // What would change the arithmetic, and is not this model:
     position_embedding_type: only('absolute'),
     is_decoder: only(false),
@@ -37,7 +41,7 @@ export const bertConfigSchema = z
     pruned_heads: z.record(z.string(), z.never('pruned heads are not supported')).nullish(),
     problem_type: only('single_label_classification'),
     quantization_config: z.undefined('quantized checkpoints are not supported').optional(),
-    id2label: z.record(z.string(), z.string()).nullish(),
+    id2label: z.record(z.string(), z.string('expected the name of a label')).nullish(),
   })
   .superRefine((config, context) => {
     if (config.hidden_size % config.num_attention_heads !== 0) {

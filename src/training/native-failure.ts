@@ -6,8 +6,8 @@ export type NativeActivity =
   | { readonly kind: 'weights' }
   | { readonly kind: 'save' | 'restore'; readonly path: string };
 
-const noSpace = /No space left on device|Disk quota exceeded|File too large/i;
-const noAccess = /Permission denied|Read-only file system|Operation not permitted|Input\/output error/i;
+const noSpace = /No space left on device|Disk quota exceeded/i;
+const refused = /Permission denied|Read-only file system|Operation not permitted|File too large|Input\/output error/i;
 const noMemory = /OOM when allocating|RESOURCE_EXHAUSTED|out of memory|OUT_OF_MEMORY|failed to allocate|bad_alloc/i;
 
 /**
@@ -20,7 +20,7 @@ export function explainNativeFailure(thrown: unknown, activity: NativeActivity):
   if (noSpace.test(said)) {
     return new UserError('files', said, 'The disk is full: make room, or choose another --output.');
   }
-  if (noAccess.test(said)) return new UserError('files', said);
+  if (refused.test(said)) return new UserError('files', said);
   if (noMemory.test(thrown.message)) return outOfMemory(activity);
   if (activity.kind === 'restore') {
     return new UserError(

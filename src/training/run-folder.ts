@@ -25,9 +25,9 @@ export function defaultRunFolder(task: string, now: Date): string {
 
 /** Throws UserError 'usage' where the folder is already a run, or holds anything at all. */
 export function refuseExistingRun(folder: string): void {
-  const found = statSync(folder, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isDirectory()) throw new UserError('usage', `${folder} is a file, expected a folder`, otherOutput);
+  if (!existsSync(folder)) return;
+  if (!statSync(folder).isDirectory())
+    throw new UserError('usage', `${folder} is a file, expected a folder`, otherOutput);
   if (readdirSync(folder).length === 0) return;
   if (!existsSync(join(folder, 'task.yaml'))) throw new UserError('usage', `${folder} is not empty`, otherOutput);
   const toDo =
