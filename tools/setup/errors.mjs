@@ -44,10 +44,9 @@ export function explain(error) {
   if (error instanceof Interrupted) return { lines: ['interrupted.'], exitCode: error.exitCode };
   if (error instanceof SetupError) return { lines: [error.message, ...error.hints], exitCode: error.exitCode };
   const { code, path, dest, message } = error;
-  if (fullDisk.has(code)) return explain(diskFullError(path ?? dest ?? 'the cache'));
+  if (fullDisk.has(code)) return explain(diskFullError(path ?? dest ?? 'the cache or of the checkout'));
   if (notWritable.has(code)) {
     return { lines: [`cannot write ${dest ?? path ?? 'a file'} (${message}).`], exitCode: exitCodes.files };
   }
-  const where = typeof path === 'string' ? ` (${path})` : '';
-  return { lines: [`unexpected failure: ${message ?? error}${where}`], exitCode: exitCodes.files };
+  return { lines: [`unexpected failure: ${message ?? error}`], exitCode: exitCodes.files };
 }

@@ -111,7 +111,11 @@ export async function withLock(cache, action) {
   removeStrayFiles(file);
   observeChildren((pid) => {
     const child = pid === undefined ? undefined : { pid, started: startOf(pid) };
-    if (readJson(file)?.token === mine.token) writeWhole(file, JSON.stringify({ ...mine, child }));
+    try {
+      if (readJson(file)?.token === mine.token) writeWhole(file, JSON.stringify({ ...mine, child }));
+    } catch {
+      // The disk is full: the step in progress will say so, and where.
+    }
   });
   const timer = timers.setInterval(() => {
     const now = new Date();

@@ -170,6 +170,7 @@ export async function setUpNative(root, wishes, scratch, findPython) {
   const variant = await chooseVariant(wishes.variant, wishes.before?.variant);
   const library = path.join(cache, 'tensorflow', `${tensorflowVersion}-${variant}-${platform}`);
   await makeTree({
+    name: "TensorFlow's library",
     tree: library,
     wheels: libraryWheels[platform][variant],
     links: {

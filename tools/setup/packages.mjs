@@ -63,7 +63,11 @@ export async function installPackages(root, scratch) {
     const said = `${stderr}\n${stdout}`
       .split('\n')
       .map((line) => line.replace(/^npm (error|ERR!) ?/, '').trim())
-      .filter((line) => line !== '' && !/complete log of this run|_logs|^code |^errno |^syscall |^ {4}at /.test(line));
+      .filter(
+        (line) =>
+          line !== '' &&
+          !/complete log of this run|_logs|^(at|code|errno|syscall|address|port|type)\b|^\W+$/.test(line),
+      );
     throw new SetupError('environment', 'npm could not install the JavaScript packages:', [
       ...said.slice(0, 6),
       'Check the network and the proxy settings (npm obeys HTTPS_PROXY and its own configuration), then run again.',

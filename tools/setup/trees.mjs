@@ -55,16 +55,35 @@ async function download(python, wheel, folder, scratch) {
   return file;
 }
 
+/** Files that an unpacking did not finish. */
+function removeParts(folder) {
+  removeLeftovers(folder, /\.part-\d+$/);
+  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeParts(path.join(folder, entry.name));
+  }
+}
+
+async function unpack(python, file, wheel, tree) {
+  removeParts(tree); // of one that was killed
+  try {
+    const sizes = await unpackWheel(python, file, wheel, tree);
+    writeWhole(recordOf(tree, wheel), JSON.stringify({ sha256: wheel.sha256, sizes }));
+  } finally {
+    removeParts(tree);
+  }
+}
+
 /**
  * Makes the tree whole. Only for the holder of the lock.
  * @param {object} options
+ * @param {string} options.name what it is, for messages
  * @param {string} options.tree
  * @param {import('./wheels.mjs').Wheel[]} options.wheels
- * @param {Record<string, string>} [options.links] symbolic links to make in it: name -> target
+ * @param {Record<string, string>} [options.links] symbolic links to make in it, and their targets
  * @param {string} options.scratch
  * @param {() => Promise<string>} options.findPython
  */
-export async function makeTree({ tree, wheels, links = {}, scratch, findPython }) {
+export async function makeTree({ name, tree, wheels, links = {}, scratch, findPython }) {
   const work = `${tree}.work`;
   if (treeIsWhole(tree, wheels)) {
     remove(work);
@@ -76,29 +95,19 @@ export async function makeTree({ tree, wheels, links = {}, scratch, findPython }
   const python = await findPython();
   const total = wheels.reduce((sum, wheel) => sum + wheel.unpacked, 0);
   const largest = Math.max(...wheels.map((wheel) => wheel.bytes)); // one wheel at a time lies beside what it gave
-  requireSpace(work, total + largest - folderBytes(work), path.basename(tree));
+  requireSpace(work, total + largest - folderBytes(work), name);
   for (const wheel of wheels) {
     if (holds(growing, wheel)) continue;
     const file = await download(python, wheel, work, scratch);
     say(`Unpacking ${wheel.file} (${megabytes(wheel.unpacked)}) ...`);
-    const sizes = await unpackWheel(python, file, wheel, growing);
-    writeWhole(recordOf(growing, wheel), JSON.stringify({ sha256: wheel.sha256, sizes }));
+    await unpack(python, file, wheel, growing);
     remove(file);
   }
-  for (const [name, target] of Object.entries(links)) {
-    remove(path.join(growing, name));
-    fs.symlinkSync(target, path.join(growing, name));
+  for (const [link, target] of Object.entries(links)) {
+    remove(path.join(growing, link));
+    fs.symlinkSync(target, path.join(growing, link));
   }
-  removeParts(growing);
   remove(tree); // there, but not whole: someone has deleted parts of it
   fs.renameSync(growing, tree);
   remove(work);
-}
-
-/** What unpackings that were killed left behind. */
-function removeParts(folder) {
-  removeLeftovers(folder, /\.part-\d+$/);
-  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeParts(path.join(folder, entry.name));
-  }
 }
