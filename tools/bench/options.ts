@@ -1,0 +1,86 @@
+import { parseArgs } from 'node:util';
+
+export const precisions = ['fp32', 'bf16'] as const;
+export type Precision = (typeof precisions)[number];
+
+export const benches = ['step', 'epoch', 'memory', 'all'] as const;
+export type Bench = (typeof benches)[number];
+
+export interface BenchOptions {
+  readonly bench: Bench;
+  readonly device: 'cpu' | 'gpu';
+  readonly precisions: readonly Precision[];
+  /** Timed steps a round and side. */
+  readonly steps: number;
+  readonly rounds: number;
+  readonly batch: number;
+  readonly length: number;
+  readonly epochs: number;
+  /** Steps of the memory bench. */
+  readonly memorySteps: number;
+  readonly json: string | undefined;
+}
+
+export const usage = `Usage: npm run bench -- [step|epoch|memory|all] [options]
+
+t4 beside PyTorch + Transformers, on the same work in the same run. Meaningful on a machine that does nothing else.
+  step     one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
+  epoch    a whole fine-tuning of sst-2-sentences with MiniLM, from the start of the process to its end
+  memory   t4's resident memory over many steps of changing shapes
+  all      the three, the default (some 30 minutes on 2 cores)
+
+  --device cpu|gpu       default: cpu
+  --precision fp32|bf16  one instead of both
+  --steps N              step: timed steps a round and side; default: 3
+  --rounds N             step: rounds, t4 and PyTorch in turn; default: 3
+  --batch N, --length N  step: default: 16 and 128
+  --epochs N             epoch: default: 3
+  --memory-steps N       memory: default: 2000
+  --json FILE            writes all numbers there
+
+The folder with the data sets: T4_SHARED, default ../shared. Python: T4_PYTHON, default .venv/bin/python.`;
+
+const numberOptions = ['steps', 'rounds', 'batch', 'length', 'epochs', 'memory-steps'] as const;
+
+/** Undefined where --help is asked for. Throws a TypeError that says what is wrong. */
+export function parseOptions(args: readonly string[]): BenchOptions | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      ...Object.fromEntries(numberOptions.map((name) => [name, { type: 'string' } as const])),
+      device: { type: 'string', default: 'cpu' },
+      precision: { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const given: Record<string, unknown> = values;
+  const count = (name: (typeof numberOptions)[number], fallback: number): number => {
+    const value = given[name] === undefined ? fallback : Number(given[name]);
+    if (!Number.isInteger(value) || value < 1)
+      throw new TypeError(`--${name}: got ${String(given[name])}, expected 1 or more`);
+    return value;
+  };
+  const [bench = 'all', ...others] = positionals;
+  if (others.length > 0) throw new TypeError(`one bench at a time, or all; got ${positionals.join(' ')}`);
+  return {
+    bench: oneOf('bench', bench, benches),
+    device: oneOf('--device', values.device, ['cpu', 'gpu']),
+    precisions: values.precision === undefined ? precisions : [oneOf('--precision', values.precision, precisions)],
+    steps: count('steps', 3),
+    rounds: count('rounds', 3),
+    batch: count('batch', 16),
+    length: count('length', 128),
+    epochs: count('epochs', 3),
+    memorySteps: count('memory-steps', 2000),
+    json: typeof values.json === 'string' ? values.json : undefined,
+  };
+}
+
+function oneOf<T extends string>(what: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((name) => name === value);
+  if (found === undefined) throw new TypeError(`${what}: got ${String(value)}, expected ${allowed.join(', ')}`);
+  return found;
+}

@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import { nodeCommand, pythonCommand, Worker } from './child.js';
+import { bertBase, stepFlops } from './flops.js';
+import type { MatmulSpeeds } from './matmul.js';
+import type { BenchOptions, Precision } from './options.js';
+import { median } from './statistics.js';
+
+const stepsSchema = z.object({ seconds: z.array(z.number()), loss: z.number() });
+
+export interface Side {
+  /** Of each timed step, by round. */
+  readonly rounds: readonly (readonly number[])[];
+  readonly medianSeconds: number;
+  readonly peakBytes: number;
+  /** From the start of the process to the end of the first step. */
+  readonly firstStepSeconds: number;
+  readonly lastLoss: number;
+}
+
+export interface StepResult {
+  readonly precision: Precision;
+  readonly t4: Side;
+  readonly torch: Side;
+  /** t4's median step over PyTorch's. */
+  readonly ratio: number;
+  /** Smallest and largest ratio of the medians of a round. */
+  readonly ratioRange: readonly [number, number];
+  readonly flops: number;
+  /** Time of the step's matrix products at the machine's measured speed. */
+  readonly limitSeconds: number;
+  readonly t4ShareOfLimit: number;
+  readonly torchShareOfLimit: number;
+}
+
+class SideRun {
+  private readonly worker: Worker;
+  private readonly began = performance.now();
+  private readonly rounds: number[][] = [];
+  private firstStepSeconds = NaN;
+  private lastLoss = NaN;
+
+  constructor(command: ConstructorParameters<typeof Worker>[0], device: BenchOptions['device']) {
+    this.worker = new Worker(command, device);
+  }
+
+  async warmUp(): Promise<void> {
+    await this.worker.read(stepsSchema);
+    this.firstStepSeconds = (performance.now() - this.began) / 1000;
+    await this.worker.ask({ steps: 2 }, stepsSchema);
+  }
+
+  async round(steps: number): Promise<void> {
+    const { seconds, loss } = await this.worker.ask({ steps }, stepsSchema);
+    if (!Number.isFinite(loss)) throw new Error('the loss is not finite: the timing means nothing');
+    this.rounds.push(seconds);
+    this.lastLoss = loss;
+  }
+
+  async finish(): Promise<Side> {
+    const peakBytes = this.worker.peakBytes();
+    await this.worker.end();
+    const { rounds, firstStepSeconds, lastLoss } = this;
+    return { rounds, medianSeconds: median(rounds.flat()), peakBytes, firstStepSeconds, lastLoss };
+  }
+}
+
+/** One training step of BERT-base: both sides stay loaded and take turns, so that a slow spell hits both. */
+export async function benchStep(
+  options: BenchOptions,
+  precision: Precision,
+  speeds: MatmulSpeeds,
+  say: (text: string) => void,
+): Promise<StepResult> {
+  const { batch, length, device, steps, rounds } = options;
+  const settings = { precision, batch, length, device, model: bertBase };
+  say(`step, ${precision}: starting t4`);
+  const t4 = new SideRun(nodeCommand('t4-step.js', settings), device);
+  await t4.warmUp();
+  say(`step, ${precision}: starting PyTorch`);
+  const torch = new SideRun(pythonCommand('step.py', settings), device);
+  await torch.warmUp();
+  for (let round = 1; round <= rounds; round++) {
+    say(`step, ${precision}: round ${round} of ${rounds}`);
+    await t4.round(steps);
+    await torch.round(steps);
+  }
+  const sides = { t4: await t4.finish(), torch: await torch.finish() };
+  const ratios = sides.t4.rounds.map((seconds, i) => median(seconds) / median(sides.torch.rounds[i]!));
+  const flops = stepFlops(bertBase, batch, length);
+  const limitSeconds = flops / speeds.best[precision];
+  return {
+    precision,
+    ...sides,
+    ratio: sides.t4.medianSeconds / sides.torch.medianSeconds,
+    ratioRange: [Math.min(...ratios), Math.max(...ratios)],
+    flops,
+    limitSeconds,
+    t4ShareOfLimit: limitSeconds / sides.t4.medianSeconds,
+    torchShareOfLimit: limitSeconds / sides.torch.medianSeconds,
+  };
+}

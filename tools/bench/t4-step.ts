@@ -1,0 +1,65 @@
+// A process that trains BERT-base on a fixed batch with t4. A line {"steps": n} on stdin is answered by the seconds
+// of each of n steps; one line more, before all others, comes after the first step.
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import { createRandom } from '../../src/data/random.js';
+import { bertConfigSchema } from '../../src/models/bert-config.js';
+import { trainingProgram } from '../../src/training/program.js';
+import { openTrainer } from '../../src/training/trainer.js';
+import { nodeBackend } from '../../src/graph/index.js';
+import { bertBase } from './flops.js';
+
+const settings = z
+  .object({ precision: z.enum(['fp32', 'bf16']), batch: z.int(), length: z.int(), device: z.enum(['cpu', 'gpu']) })
+  .parse(JSON.parse(process.argv[2]!));
+
+if (settings.device === 'gpu' && !nodeBackend.isUsingGpuDevice) throw new Error('TensorFlow found no GPU');
+
+const config = bertConfigSchema.parse({
+  vocab_size: bertBase.vocabulary,
+  hidden_size: bertBase.hidden,
+  num_hidden_layers: bertBase.layers,
+  num_attention_heads: bertBase.heads,
+  intermediate_size: bertBase.intermediate,
+});
+const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
+const { precision } = settings;
+const program = trainingProgram({ config, numLabels: bertBase.labels, precision, optimizer, maxGradNorm: 1 });
+const trainer = openTrainer(program, optimizer, 1);
+trainer.initialize(1);
+
+const random = createRandom(1);
+const { batch: size, length } = settings;
+const tokens = size * length;
+const batch = {
+  size,
+  length,
+  inputIds: Int32Array.from({ length: tokens }, () => 1 + random(bertBase.vocabulary - 1)),
+  tokenTypeIds: new Int32Array(tokens),
+  attentionMask: new Int32Array(tokens).fill(1),
+  labels: Int32Array.from({ length: size }, (_, i) => i % bertBase.labels),
+  indices: new Int32Array(size),
+  tokens,
+};
+
+let step = 0;
+function runSteps(count: number): { seconds: number[]; loss: number } {
+  const seconds: number[] = [];
+  let loss = NaN;
+  for (let i = 0; i < count; i++) {
+    const began = performance.now();
+    ({ loss } = trainer.step(batch, step++, 2e-5));
+    seconds.push((performance.now() - began) / 1000);
+  }
+  return { seconds, loss };
+}
+
+const answer = (value: unknown): void => {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+};
+
+answer(runSteps(1));
+for await (const line of createInterface({ input: process.stdin })) {
+  const { steps } = z.object({ steps: z.int() }).parse(JSON.parse(line));
+  answer(runSteps(steps));
+}
