@@ -85,7 +85,7 @@ describe('t4 finetune', () => {
       expect(ran.code, ran.stderr).to.equal(0);
       const summary = ran.stdout.trimEnd().split('\n').slice(-4);
       expect(summary[0]).to.match(/^best dev +accuracy [01]\.\d{4} \(epoch [123]\)$/);
-      expect(summary[1]).to.match(/^test +accuracy [01]\.\d{4} \(always answering neg: 0\.5000\)$/);
+      expect(summary[1]).to.match(/^test +accuracy [01]\.\d{4} \(majority class, neg: 0\.5000\)$/);
       expect(summary[2]).to.match(/^model +\S+\/run\/model$/);
       expect(summary[3]).to.match(/^next +.* test --checkpoint \S+\/run$/);
     });

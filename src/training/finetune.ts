@@ -114,8 +114,9 @@ function readAndEncode(task: ResolvedTask, tokenizer: Tokenizer, ui: Reporter): 
   return phase(ui, 'tokenizing', () => {
     const data = encodeTask(examples, tokenizer, maxLength);
     const { truncatedCount: cut, ids, size } = data.train;
-    const mean = `${(ids.length / size).toFixed(1)} tokens a training example`;
-    return [data, cut === 0 ? mean : `${mean}; ${formatCount(cut)} cut to ${maxLength} (model.max_length)`];
+    const mean = `tokens: ${(ids.length / size).toFixed(1)} a training example`;
+    const limit = `${maxLength} (model.max_length)`;
+    return [data, `${mean}, ${cut === 0 ? `none over ${limit}` : `${plural(cut, 'example')} cut to ${limit}`}`];
   });
 }
 
@@ -306,7 +307,7 @@ function runSummary(
   }
   if (test !== undefined) {
     const { accuracy, majorityAccuracy, majorityClass } = test.metrics;
-    const majority = `always answering ${labels[majorityClass]!}: ${majorityAccuracy.toFixed(4)}`;
+    const majority = `majority class, ${labels[majorityClass]!}: ${majorityAccuracy.toFixed(4)}`;
     rows.push(['test', `accuracy ${accuracy.toFixed(4)} (${majority})`]);
   }
   const next = ['test', '--checkpoint', run.folder, ...(test === undefined ? ['--data', 'FILE'] : [])];
