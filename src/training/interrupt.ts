@@ -11,13 +11,16 @@ export interface InterruptWatch {
 
 /**
  * Turns the first SIGINT or SIGTERM into a request that the training loop reads between two steps. A second one ends
- * the process at once.
+ * the process at once, after `onSecond`, which may tidy the terminal.
  */
-export function watchInterrupts(onFirst: (signal: string) => void): InterruptWatch {
+export function watchInterrupts(onFirst: (signal: string) => void, onSecond: () => void): InterruptWatch {
   let exitCode: number | undefined;
   const listener = (signal: NodeJS.Signals): void => {
     const code = exitCodeOf[signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT'];
-    if (exitCode !== undefined) process.exit(code);
+    if (exitCode !== undefined) {
+      onSecond();
+      process.exit(code);
+    }
     exitCode = code;
     onFirst(signal);
   };

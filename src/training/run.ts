@@ -48,9 +48,14 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
   const bar = ui.bar(run.schedule.totalSteps, 'training', run.start.step);
   const progress = createProgress(bar, run.start.step);
   const log = createStepLog(run);
-  const interrupts = watchInterrupts((signal) => {
-    ui.info(`${signal}: finishing the step and saving; once more to quit at once`);
-  });
+  const interrupts = watchInterrupts(
+    (signal) => {
+      ui.info(`${signal}: finishing the step and saving; once more to quit at once`);
+    },
+    () => {
+      bar.stop();
+    },
+  );
   let state: CheckpointState = run.start;
   let saved = state;
   let bestDev: Evaluation | undefined;
