@@ -38,3 +38,42 @@ describe('while a function is traced', () => {
     expect(nodes.map(({ op }) => op)).to.deep.equal(['Placeholder', 'Const', 'Sum', 'Neg', 'Identity']);
   });
 });
+
+describe('runAfter', () => {
+  const f: TensorFunction = (x) => {
+    const late = tf.exp(tf.sum(x));
+    return [ops.runAfter(late, () => tf.mul(tf.cos(x), 2)), tf.sin(x)];
+  };
+
+  it('makes the ops asked for in it wait for the tensor, and no others', () => {
+    const { nodes } = traceFunction([matrix], f);
+    const late = nodes.find(({ op }) => op === 'Exp')!.name;
+    const waiting = nodes.filter(({ inputs }) => inputs.includes(`^${late}`)).map(({ op }) => op);
+    expect(waiting).to.deep.equal(['Cos', 'Mul']);
+  });
+
+  it('changes no result', () => {
+    const staged = stage([matrix], f);
+    const input = sample([4, 3]);
+    const expected = runEagerly([input], f);
+    staged.run(input).forEach((result, i) => {
+      expect(largestDifference(result, expected[i]!)).to.be.below(1e-6);
+    });
+    staged.dispose();
+  });
+
+  it('ends with its body, also where that fails', () => {
+    const { nodes } = traceFunction([matrix], (x) => {
+      const late = tf.exp(x);
+      try {
+        ops.runAfter(late, () => {
+          throw new Error('inside');
+        });
+      } catch {
+        // What matters is the op after it.
+      }
+      return [late, tf.sin(x)];
+    });
+    expect(nodes.find(({ op }) => op === 'Sin')!.inputs).to.deep.equal(['f/input_in0']);
+  });
+});

@@ -49,16 +49,23 @@ export function bertVariables(config: BertConfig): VariableSpec[] {
   ];
 }
 
-/** The last layer's hidden states, [N, H]. */
-export function bertEncoder(config: BertConfig, weights: Weights, inputs: EncoderInputs, dropout: Dropout): Tensor {
-  let hiddenStates = bertEmbeddings(config, weights, inputs, dropout);
+/**
+ * The last layer's hidden state of each sequence's first token, [B, H]: all that a sentence classifier looks at. The
+ * last layer is computed for that token alone, which attends to all others; its other outputs would not be used.
+ */
+export function bertFirstToken(config: BertConfig, weights: Weights, inputs: EncoderInputs, dropout: Dropout): Tensor {
+  let hiddenStates = bertEmbeddings(config, weights, inputs, dropout); // [N, H]
   const [batch, length] = inputs.inputIds.shape as [number, number];
   // 0 for a real token, -1e9 for padding: exactly 0 after the softmax. [B, 1, 1, S]
   const bias = tf.reshape(tf.mul(tf.sub(1, tf.cast(inputs.attentionMask, 'float32')), -1e9), [batch, 1, 1, length]);
-  for (let index = 0; index < config.num_hidden_layers; index++) {
-    hiddenStates = bertLayer(config, weights, `bert/encoder/layer_${index}`, hiddenStates, bias, dropout);
+  const last = config.num_hidden_layers - 1;
+  for (let index = 0; index < last; index++) {
+    const scope = `bert/encoder/layer_${index}`;
+    hiddenStates = bertLayer(config, weights, scope, hiddenStates, hiddenStates, bias, dropout);
   }
-  return hiddenStates;
+  const sequences = tf.reshape(hiddenStates, [batch, length, config.hidden_size]);
+  const first = tf.reshape(tf.slice(sequences, [0, 0, 0], [batch, 1, config.hidden_size]), [batch, config.hidden_size]);
+  return bertLayer(config, weights, `bert/encoder/layer_${last}`, first, hiddenStates, bias, dropout);
 }
 
 function bertEmbeddings(config: BertConfig, weights: Weights, inputs: EncoderInputs, dropout: Dropout): Tensor {
@@ -72,55 +79,53 @@ function bertEmbeddings(config: BertConfig, weights: Weights, inputs: EncoderInp
   return dropout(normalise(config, weights, 'bert/embeddings/LayerNorm', flat), config.hidden_dropout_prob);
 }
 
+/**
+ * One layer's output for `queries`, some or all of the tokens: [B * Q, H], Q of each sequence. They attend to all
+ * `hiddenStates` [N, H].
+ */
 function bertLayer(
   config: BertConfig,
   weights: Weights,
   scope: string,
+  queries: Tensor,
   hiddenStates: Tensor,
   bias: Tensor,
   dropout: Dropout,
 ): Tensor {
   const rate = config.hidden_dropout_prob;
-  const context = selfAttention(config, weights, `${scope}/attention/self`, hiddenStates, bias, dropout);
+  const context = selfAttention(config, weights, `${scope}/attention/self`, queries, hiddenStates, bias, dropout);
   const attended = dropout(linear(weights, `${scope}/attention/output/dense`, context), rate);
-  const attentionOutput = normalise(
-    config,
-    weights,
-    `${scope}/attention/output/LayerNorm`,
-    tf.add(attended, hiddenStates),
-  );
+  const attentionOutput = normalise(config, weights, `${scope}/attention/output/LayerNorm`, tf.add(attended, queries));
   const activation = activations[config.hidden_act];
-  const intermediate = activation(linear(weights, `${scope}/intermediate/dense`, attentionOutput)); // [N, I]
+  const intermediate = activation(linear(weights, `${scope}/intermediate/dense`, attentionOutput)); // [B * Q, I]
   const output = dropout(linear(weights, `${scope}/output/dense`, intermediate), rate);
   return normalise(config, weights, `${scope}/output/LayerNorm`, tf.add(output, attentionOutput));
 }
 
-/** [N, H] -> [N, H] */
+/** [B * Q, H] and [N, H] -> [B * Q, H] */
 function selfAttention(
   config: BertConfig,
   weights: Weights,
   scope: string,
+  queries: Tensor,
   hiddenStates: Tensor,
   bias: Tensor,
   dropout: Dropout,
 ): Tensor {
   const { hidden_size: hidden, num_attention_heads: heads } = config;
-  const [batch, length] = [bias.shape[0], bias.shape[3]!];
+  const batch = bias.shape[0];
   const split = (x: Tensor): Tensor =>
-    tf.transpose(tf.reshape(x, [batch, length, heads, hidden / heads]), [0, 2, 1, 3]); // [B, A, S, D]
-  const query = split(linear(weights, `${scope}/query`, hiddenStates));
+    tf.transpose(tf.reshape(x, [batch, x.shape[0] / batch, heads, hidden / heads]), [0, 2, 1, 3]); // [B, A, Q or S, D]
+  const query = split(linear(weights, `${scope}/query`, queries));
   const key = split(linear(weights, `${scope}/key`, hiddenStates));
   const value = split(linear(weights, `${scope}/value`, hiddenStates));
   const context = attention(query, key, value, bias, (x) => dropout(x, config.attention_probs_dropout_prob));
-  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [batch * length, hidden]);
+  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [queries.shape[0], hidden]);
 }
 
-/** The first token of each sequence through a dense layer and tanh: [N, H] -> [B, H]. */
-export function bertPooler(weights: Weights, hiddenStates: Tensor, batch: number, length: number): Tensor {
-  const hidden = hiddenStates.shape[1]!;
-  const sequences = tf.reshape(hiddenStates, [batch, length, hidden]);
-  const first = tf.reshape(tf.slice(sequences, [0, 0, 0], [batch, 1, hidden]), [batch, hidden]);
-  return tf.tanh(linear(weights, 'bert/pooler/dense', first));
+/** A sequence's first token through a dense layer and tanh, [B, H] -> [B, H]. */
+export function bertPooler(weights: Weights, firstToken: Tensor): Tensor {
+  return tf.tanh(linear(weights, 'bert/pooler/dense', firstToken));
 }
 
 const linear = (weights: Weights, name: string, x: Tensor): Tensor =>

@@ -1,5 +1,5 @@
 import type { Tensor } from '../graph/index.js';
-import { bertEncoder, bertPooler, bertVariables, type EncoderInputs } from './bert.js';
+import { bertFirstToken, bertPooler, bertVariables, type EncoderInputs } from './bert.js';
 import type { BertConfig } from './bert-config.js';
 import { dense, type Dropout, type Weights } from './layers.js';
 import { denseVariables, type VariableSpec } from './variables.js';
@@ -19,8 +19,7 @@ export function classifierLogits(
   inputs: EncoderInputs,
   dropout: Dropout,
 ): Tensor {
-  const [batch, length] = inputs.inputIds.shape as [number, number];
-  const pooled = bertPooler(weights, bertEncoder(config, weights, inputs, dropout), batch, length);
+  const pooled = bertPooler(weights, bertFirstToken(config, weights, inputs, dropout));
   const kept = dropout(pooled, config.classifier_dropout ?? config.hidden_dropout_prob);
   return dense(kept, weights('classifier/kernel'), weights('classifier/bias'));
 }
