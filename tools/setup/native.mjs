@@ -189,17 +189,10 @@ export async function setUpNative(root, wishes, scratch, findPython) {
   await compileAndLoad(tfjsBinding(packageRoot, library, includes, binding), places, loadAddon);
   const addons = ownAddonsFingerprint(root);
   for (const name of ownAddons(root)) {
-    ignoreBuilds(path.join(root, 'native', 'build'));
     await compileAndLoad(ownAddon(root, name, library, packageRoot, includes), places, loadAddon);
   }
   const state = { tensorflow: tensorflowVersion, variant, library, addons, demoModel: wishes.demoModel };
   writeWhole(stamp, JSON.stringify(state));
-}
-
-/** What is compiled here is no source: git is not to see it. */
-function ignoreBuilds(folder) {
-  fs.mkdirSync(folder, { recursive: true });
-  writeWhole(path.join(folder, '.gitignore'), '*\n');
 }
 
 function tfjsBinding(packageRoot, library, includes, output) {
