@@ -30,7 +30,7 @@ export function deviceInUse(choice: DeviceChoice, isUsingGpu: boolean): Device {
 }
 
 /** Whether the processor multiplies bfloat16 in hardware (Linux on x86). */
-export function hasBfloat16Products(): boolean {
+function hasBfloat16Products(): boolean {
   try {
     return /\b(avx512_bf16|amx_bf16)\b/.test(readFileSync('/proc/cpuinfo', 'utf8'));
   } catch {
@@ -38,8 +38,11 @@ export function hasBfloat16Products(): boolean {
   }
 }
 
-/** `auto` is bf16 on a GPU and float32 on a CPU, where results should equal those of other tools to the last digit. */
+/**
+ * `auto` is bf16 where the device multiplies it in hardware: every GPU that TensorFlow 2.21 supports, and processors with
+ * AVX512-BF16 or AMX. Elsewhere bf16 would be slower than fp32.
+ */
 export function resolvePrecision(setting: 'auto' | 'fp32' | 'bf16', device: Device): 'fp32' | 'bf16' {
   if (setting !== 'auto') return setting;
-  return device.kind === 'gpu' ? 'bf16' : 'fp32';
+  return device.kind === 'gpu' || hasBfloat16Products() ? 'bf16' : 'fp32';
 }
