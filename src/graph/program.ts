@@ -6,6 +6,7 @@ import { attr, type Attrs, type GraphNode } from './node.js';
 import { keepReachable, rename, shareEqualNodes, useBfloat16Products } from './passes.js';
 import { handleAttrs, Recorder, type Reference, type Variable } from './recorder.js';
 import { saverNodes } from './saver.js';
+import type { Port, Signature } from './signature.js';
 import type { Tensor } from './tensorflow.js';
 import { currentPlace, TraceError } from './trace-error.js';
 import { tracingBackend, withTracing } from './tracing-backend.js';
@@ -34,20 +35,6 @@ export interface FunctionSpec {
 }
 
 export type Precision = 'fp32' | 'bf16';
-
-/** A named tensor of the graph; -1 stands for a symbolic size. */
-export interface Port {
-  readonly tensor: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Of an input: the symbol of each axis, null where its size is fixed. */
-  readonly symbols?: readonly (string | null)[];
-}
-
-export interface Signature {
-  readonly inputs: Readonly<Record<string, Port>>;
-  readonly outputs: Readonly<Record<string, Port>>;
-}
 
 /** A complete graph: functions that share variables, ready to be written as a SavedModel. */
 export interface Program {

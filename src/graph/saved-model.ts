@@ -2,7 +2,8 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dtypeNumbers } from './dtypes.js';
 import type { AttrValue, GraphNode } from './node.js';
-import type { Port, Program, Signature } from './program.js';
+import type { Program } from './program.js';
+import type { Port, Signature } from './signature.js';
 import { SavedModelMessage } from './proto.js';
 
 /** The graph's version: what TensorFlow 2.21 writes, readable by every TensorFlow 2. */

@@ -1,5 +1,5 @@
 import { attr, type GraphNode } from './node.js';
-import type { Signature } from './program.js';
+import type { Signature } from './signature.js';
 import type { Variable } from './recorder.js';
 
 /**

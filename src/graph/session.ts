@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DType } from './dtypes.js';
-import type { Port, Program, Signature } from './program.js';
+import type { Program } from './program.js';
+import type { Port, Signature } from './signature.js';
 import { writeSavedModel } from './saved-model.js';
 import { nodeBackend, tf, type DataType, type Tensor } from './tensorflow.js';
 
