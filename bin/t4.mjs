@@ -2,8 +2,11 @@
 import fs from 'node:fs';
 import { nodeVersionProblem } from './node-version.mjs';
 
-/** Commands that compute nothing: they need the packages and the build, and work where the native library is missing. */
-const withoutNativeLibrary = new Set(['config', 'data', 'inspect', 'completion', 'init']);
+/**
+ * Commands that compute nothing: they need the packages and the build, and work where the native library is missing.
+ * `doctor` says what is missing, so it must not ask for it first.
+ */
+const withoutNativeLibrary = new Set(['config', 'data', 'inspect', 'completion', 'init', 'doctor']);
 
 const environmentMissing = 4; // src/errors.ts, which may not be built yet
 
@@ -11,7 +14,7 @@ const environmentMissing = 4; // src/errors.ts, which may not be built yet
 function needsNativeLibrary(argv) {
   const command = argv.find((arg) => !arg.startsWith('-'));
   if (command === undefined || withoutNativeLibrary.has(command)) return false;
-  return !argv.some((arg) => arg === '--help' || arg === '--version' || arg.startsWith('--get-yargs-completions'));
+  return !argv.some((arg) => arg === '--help' || arg === '-h' || arg === '--version' || arg.startsWith('--get-yargs-completions'));
 }
 
 /** Makes this checkout ready; cheap when it is. Returns an exit code. @param {string[]} argv */
