@@ -28,7 +28,11 @@ export function readDataFile(path: string): Uint8Array {
 function missing(path: string): UserError {
   const folder = dirname(path);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
-    return new UserError('data', `${path}: no such file, and no folder ${folder}`);
+    return new UserError(
+      'data',
+      `${path}: no such file, and no folder ${folder}`,
+      "Paths in a task are relative to --data, to T4_DATA, or to the task file's folder.",
+    );
   }
   const similar = nearest(basename(path), readdirSync(folder));
   return new UserError(

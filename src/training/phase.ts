@@ -11,7 +11,7 @@ export function phase<T>(ui: Reporter, doing: string, work: () => readonly [resu
     spinner.succeed(done);
     return result;
   } catch (error) {
-    spinner.fail(doing);
+    spinner.stop();
     throw error;
   }
 }

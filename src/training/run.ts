@@ -85,7 +85,7 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
     interrupts.stop();
   }
   const isOver = state.evaluated === run.schedule.totalSteps;
-  return { state, bestDev, interrupted: isOver ? undefined : interrupts.exitCode };
+  return { state: { ...state, seconds: clock() }, bestDev, interrupted: isOver ? undefined : interrupts.exitCode };
 }
 
 /** Seconds, counted on from what earlier sittings took. */

@@ -16,7 +16,7 @@ export function plainSurface(io: Io): Surface {
     },
     spinner: (text) => {
       line(`${text} ...`);
-      return { succeed: line, fail: line };
+      return { succeed: line, fail: line, stop: () => undefined };
     },
     bar: (total, label, start) => plainBar(io, line, { total, label, start }),
   };

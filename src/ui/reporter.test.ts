@@ -11,8 +11,10 @@ interface Captured {
 
 class Sink extends Writable {
   text = '';
-  readonly columns = 60;
-  constructor(readonly isTTY: boolean) {
+  constructor(
+    readonly isTTY: boolean,
+    readonly columns: number,
+  ) {
     super();
   }
   // The cursor methods of tty.WriteStream, which ora calls.
@@ -31,9 +33,10 @@ class Sink extends Writable {
   }
 }
 
-function capture(settings: { tty?: boolean; env?: Record<string, string> } = {}): Captured {
-  const stdout = new Sink(false);
-  const stderr = new Sink(settings.tty ?? false);
+function capture(settings: { tty?: boolean; columns?: number; env?: Record<string, string> } = {}): Captured {
+  const columns = settings.columns ?? 60;
+  const stdout = new Sink(false, columns);
+  const stderr = new Sink(settings.tty ?? false, columns);
   const clock = { ms: 0 };
   const io: Io = { stdout, stderr, env: settings.env ?? {}, now: () => clock.ms };
   return { io, out: () => stdout.text, err: () => stderr.text, clock };
@@ -45,6 +48,17 @@ describe('reporter', () => {
     expect(isLiveTerminal(capture({ tty: false }).io)).to.be.false;
     expect(isLiveTerminal(capture({ tty: true, env: { CI: 'true' } }).io)).to.be.false;
     expect(isLiveTerminal(capture({ tty: true, env: { TERM: 'dumb' } }).io)).to.be.false;
+  });
+
+  it('draws nothing on a terminal of 0 columns, by which a spinner would clear lines for ever', () => {
+    expect(isLiveTerminal(capture({ tty: true, columns: 0, env: { TERM: 'xterm' } }).io)).to.be.false;
+  });
+
+  it('takes a spinner away without a word', () => {
+    const { io, err } = capture({ tty: true, env: { TERM: 'xterm' } });
+    createReporter({}, io).spinner('reading').stop();
+    expect(err()).not.to.contain('\n');
+    expect(err().endsWith('\u001b[0K') || err().endsWith('\u001b[1G'), JSON.stringify(err())).to.be.true;
   });
 
   it('keeps results on stdout and messages on stderr', () => {

@@ -8,6 +8,8 @@ export type Payload = Readonly<Record<string, string | number>>;
 export interface Spinner {
   succeed(text: string): void;
   fail(text: string): void;
+  /** Takes the spinner away without a word, where an error is about to be reported. */
+  stop(): void;
 }
 
 /** Progress over a known number of steps; the caller calls `update` after each, so blocking native calls do no harm. */
@@ -80,10 +82,18 @@ export function createReporter(settings: ReporterSettings = {}, io: Io = process
   };
 }
 
-/** Bars and spinners only where somebody watches: a terminal that can move its cursor, and no CI log. */
+/**
+ * Bars and spinners only where somebody watches: a terminal that can move its cursor, and no CI log. One of 0 columns is
+ * no screen but a program's pty, and ora divides by its width.
+ */
 export function isLiveTerminal(io: Io): boolean {
   const ci = io.env.CI;
-  return io.stderr.isTTY === true && (ci === undefined || ci === '' || ci === 'false') && io.env.TERM !== 'dumb';
+  return (
+    io.stderr.isTTY === true &&
+    io.stderr.columns !== 0 &&
+    (ci === undefined || ci === '' || ci === 'false') &&
+    io.env.TERM !== 'dumb'
+  );
 }
 
 const quietBar: Bar = { update: () => undefined, stop: () => undefined };
@@ -95,5 +105,6 @@ function quietSpinner(surface: Surface): Spinner {
     fail: (text) => {
       surface.line(text);
     },
+    stop: () => undefined,
   };
 }

@@ -73,6 +73,10 @@ function terminalSpinner(screen: Screen, text: string): Spinner {
     fail: (message) => {
       end(paint(io, 31, '✖'), message);
     },
+    stop: () => {
+      if (screen.live === live) screen.live = undefined;
+      spinner.stop();
+    },
   };
 }
 
