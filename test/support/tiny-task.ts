@@ -94,7 +94,7 @@ export function writeTinyTask(
       ...changes.data,
     },
     model: { source: './bert', max_length: 16, ...changes.model },
-    training: { epochs: 3, batch_size: 8, learning_rate: 0.01, log_every: 1, ...changes.training },
+    training: { epochs: 3, batch_size: 8, learning_rate: 0.01, log_every: 1, precision: 'fp32', ...changes.training },
   };
   const file = join(folder, 'task.yaml');
   writeFileSync(file, dump(task, { skipInvalid: true }));

@@ -1,0 +1,105 @@
+import { expect } from 'chai';
+import { beginning, evaluationIsDue, trainingLoop, type LoopEvent, type LoopOptions, type LoopState } from './loop.js';
+
+/** Two epochs and a half of four batches, which are their own names; the scores are given. */
+function script(settings: { scores?: (number | undefined)[]; start?: LoopState; totalSteps?: number } = {}) {
+  const done: string[] = [];
+  const scores = [...(settings.scores ?? [])];
+  const options: LoopOptions<string, number> = {
+    totalSteps: settings.totalSteps ?? 10,
+    stepsPerEpoch: 4,
+    batches: (epoch) => ['a', 'b', 'c', 'd'].map((name) => `${name}${epoch}`),
+    step: (batch, step) => {
+      done.push(`${step}:${batch}`);
+      return { loss: step, gradNorm: 1, learningRate: 0.1, examples: 2, tokens: 9 };
+    },
+    evaluate: settings.scores === undefined ? undefined : () => Promise.resolve(scores.shift()),
+    score: (metrics) => metrics,
+    start: settings.start ?? beginning,
+  };
+  return { done, options };
+}
+
+async function all(options: LoopOptions<string, number>): Promise<LoopEvent<number>[]> {
+  const events: LoopEvent<number>[] = [];
+  for await (const event of trainingLoop(options)) events.push(event);
+  return events;
+}
+
+const told = (events: readonly LoopEvent<number>[]) =>
+  events.map((event) =>
+    event.kind === 'step' ? event.step : `${event.step}${event.isBest ? '*' : ''}=${event.metrics ?? 'none'}`,
+  );
+
+describe('training loop', () => {
+  it('steps through the epochs, evaluates after each and after the last step, and marks the best', async () => {
+    const { done, options } = script({ scores: [0.5, 0.9, 0.7] });
+    const events = await all(options);
+    expect(told(events)).to.deep.equal([1, 2, 3, 4, '4*=0.5', 5, 6, 7, 8, '8*=0.9', 9, 10, '10=0.7']);
+    const first = ['0:a0', '1:b0', '2:c0', '3:d0', '4:a1', '5:b1', '6:c1', '7:d1', '8:a2', '9:b2'];
+    expect(done).to.deep.equal(first);
+    expect(events.at(-1)).to.deep.include({ epoch: 2.5, best: { step: 8, score: 0.9 } });
+  });
+
+  it('calls an equal score no better', async () => {
+    const { options } = script({ scores: [0.5, 0.5, 0.5] });
+    expect(told(await all(options)).filter((event) => typeof event === 'string')).to.deep.equal([
+      '4*=0.5',
+      '8=0.5',
+      '10=0.5',
+    ]);
+  });
+
+  it('without a dev set takes the newest weights for the best', async () => {
+    const events = await all(script().options);
+    expect(told(events).filter((event) => typeof event === 'string')).to.deep.equal(['4*=none', '8*=none', '10*=none']);
+  });
+
+  it('goes on in the middle of an epoch with the very batches that are left', async () => {
+    const start = { step: 6, evaluated: 4, best: { step: 4, score: 0.8 } };
+    const { done, options } = script({ scores: [0.7, 0.9], start });
+    expect(told(await all(options))).to.deep.equal([7, 8, '8=0.7', 9, 10, '10*=0.9']);
+    expect(done).to.deep.equal(['6:c1', '7:d1', '8:a2', '9:b2']);
+  });
+
+  it('goes on with the evaluation where it was stopped before it', async () => {
+    const { done, options } = script({ scores: [0.7, 0.9], start: { step: 8, evaluated: 4, best: undefined } });
+    expect(told(await all(options))).to.deep.equal(['8*=0.7', 9, 10, '10*=0.9']);
+    expect(done).to.deep.equal(['8:a2', '9:b2']);
+  });
+
+  it('after the last step too', async () => {
+    const { done, options } = script({ scores: [0.7], start: { step: 10, evaluated: 8, best: undefined } });
+    expect(told(await all(options))).to.deep.equal(['10*=0.7']);
+    expect(done).to.deep.equal([]);
+  });
+
+  it('has nothing to do where all is done', async () => {
+    const { options } = script({ scores: [], start: { step: 10, evaluated: 10, best: undefined } });
+    expect(await all(options)).to.deep.equal([]);
+  });
+
+  it('ends where the evaluation is told to stop', async () => {
+    const { options } = script({ scores: [undefined, 1] });
+    expect(told(await all(options))).to.deep.equal([1, 2, 3, 4]);
+  });
+
+  it('ends within the first epoch where there are fewer steps', async () => {
+    const { options } = script({ scores: [0.5], totalSteps: 2 });
+    expect(told(await all(options))).to.deep.equal([1, 2, '2*=0.5']);
+  });
+
+  it('knows when an evaluation is due', () => {
+    const due = (step: number, evaluated: number) =>
+      evaluationIsDue({ step, evaluated, best: undefined }, { totalSteps: 10, stepsPerEpoch: 4 });
+    expect([due(0, 0), due(3, 0), due(4, 0), due(4, 4), due(9, 8), due(10, 8), due(10, 10)]).to.deep.equal([
+      false,
+      false,
+      true,
+      false,
+      false,
+      true,
+      false,
+    ]);
+  });
+});
