@@ -71,9 +71,11 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
         state = { ...state, evaluated: event.step, best: event.best, seconds: clock() };
         if (event.isBest) bestDev = event.metrics;
         report(run, event, ui, state.seconds);
+        progress.meanwhile({ saving: 'the weights' });
         // Before the checkpoint that says so: a run that dies between the two comes here again.
         if (event.isBest) run.saveModel();
         save(run, state);
+        progress.meanwhile(undefined);
         saved = state;
       }
       await interrupts.poll();
@@ -96,10 +98,11 @@ function startClock(before: number): () => number {
 
 interface Progress {
   step(done: number, payload: Payload): void;
-  evaluation(done: number, total: number): void;
+  /** What goes on between two steps; undefined: nothing any more. */
+  meanwhile(what: Payload | undefined): void;
 }
 
-/** While dev is evaluated, the bar of the steps says so. */
+/** While dev is evaluated and weights are saved, the bar of the steps says so. */
 function createProgress(bar: Bar, start: number): Progress {
   let [step, payload]: [number, Payload] = [start, {}];
   return {
@@ -107,8 +110,8 @@ function createProgress(bar: Bar, start: number): Progress {
       [step, payload] = [done, newPayload];
       bar.update(step, payload);
     },
-    evaluation(done, total) {
-      bar.update(step, done < total ? { ...payload, dev: `${done}/${total}` } : payload);
+    meanwhile(what) {
+      bar.update(step, { ...payload, ...what });
     },
   };
 }
@@ -141,7 +144,7 @@ function loopOptions(run: Run, interrupts: InterruptWatch, progress: Progress): 
         ? undefined
         : () =>
             evaluateDataset(trainer.predict.bind(trainer), dev, run, async (done) => {
-              progress.evaluation(done, dev.size);
+              progress.meanwhile(done < dev.size ? { dev: `${done}/${dev.size}` } : undefined);
               await interrupts.poll();
               return interrupts.exitCode === undefined;
             }),
