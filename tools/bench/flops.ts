@@ -18,12 +18,22 @@ export const bertBase = {
 /**
  * Floating-point operations of all matrix products of one training step, a multiplication and an addition counted as
  * two. Going back takes two products of the same size for each one forward, since the embeddings are trained too.
+ *
+ * @param lastLayer what of the last layer is computed: every token, as PyTorch does, or the first one of each sequence,
+ *   which is all that the classifier looks at, as t4 does
  */
-export function stepFlops({ hidden, layers, intermediate, labels }: ModelSizes, batch: number, length: number): number {
-  const tokens = batch * length;
-  const weightsOfLayer = 4 * hidden * hidden + 2 * hidden * intermediate; // query, key, value, output; feed-forward
-  const dense = 2 * tokens * weightsOfLayer;
-  const attention = 2 * (2 * batch * length * length * hidden); // scores and context, over all heads
+export function stepFlops(sizes: ModelSizes, batch: number, length: number, lastLayer: 'all' | 'first token'): number {
+  const { hidden, layers, labels } = sizes;
+  const last = layerFlops(sizes, batch, lastLayer === 'all' ? length : 1, length);
+  const others = (layers - 1) * layerFlops(sizes, batch, length, length);
   const head = 2 * batch * (hidden * hidden + hidden * labels); // pooler and classifier see one token of each text
-  return 3 * (layers * (dense + attention) + head);
+  return 3 * (others + last + head);
+}
+
+/** The forward products of one layer, for `queries` tokens of each sequence of `length`. */
+function layerFlops({ hidden, intermediate }: ModelSizes, batch: number, queries: number, length: number): number {
+  const keysAndValues = 2 * (batch * length) * (2 * hidden * hidden);
+  const forQueries = 2 * (batch * queries) * (2 * hidden * hidden + 2 * hidden * intermediate); // query, output, feed-forward
+  const attention = 2 * (2 * batch * queries * length * hidden); // scores and context, over all heads
+  return keysAndValues + forQueries + attention;
 }

@@ -31,14 +31,25 @@ function printMatmul({ libraries, shapes, best }: MatmulSpeeds): void {
 
 function printSteps(results: readonly StepResult[], { batch, length }: BenchOptions): void {
   print(`\nOne training step, BERT-base, batch ${batch} x ${length} tokens (medians)\n`);
-  const header = ['', 't4', 'PyTorch', 't4 / PyTorch', 'range', 'limit', 't4 of limit', 'PyTorch of limit'];
+  const header = [
+    '',
+    't4',
+    'PyTorch',
+    't4 / PyTorch',
+    'range',
+    "t4's limit",
+    "PyTorch's limit",
+    't4 of limit',
+    'PyTorch of limit',
+  ];
   const rows = results.map((result) => [
     result.precision,
     seconds(result.t4.medianSeconds),
     seconds(result.torch.medianSeconds),
     ratio(result.ratio),
     result.ratioRange.map(ratio).join(' - '),
-    seconds(result.limitSeconds),
+    seconds(result.limitSeconds.t4),
+    seconds(result.limitSeconds.torch),
     formatPercent(result.t4ShareOfLimit),
     formatPercent(result.torchShareOfLimit),
   ]);

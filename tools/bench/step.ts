@@ -25,9 +25,10 @@ export interface StepResult {
   readonly ratio: number;
   /** Smallest and largest ratio of the medians of a round. */
   readonly ratioRange: readonly [number, number];
-  readonly flops: number;
-  /** Time of the step's matrix products at the machine's measured speed. */
-  readonly limitSeconds: number;
+  /** Of the matrix products that each side computes. */
+  readonly flops: { readonly t4: number; readonly torch: number };
+  /** Time of those products at the machine's measured speed. */
+  readonly limitSeconds: { readonly t4: number; readonly torch: number };
   readonly t4ShareOfLimit: number;
   readonly torchShareOfLimit: number;
 }
@@ -86,8 +87,12 @@ export async function benchStep(
   }
   const sides = { t4: await t4.finish(), torch: await torch.finish() };
   const ratios = sides.t4.rounds.map((seconds, i) => median(seconds) / median(sides.torch.rounds[i]!));
-  const flops = stepFlops(bertBase, batch, length);
-  const limitSeconds = flops / speeds.best[precision];
+  const flops = {
+    t4: stepFlops(bertBase, batch, length, 'first'),
+    torch: stepFlops(bertBase, batch, length, 'all'),
+  };
+  const speed = speeds.best[precision];
+  const limitSeconds = { t4: flops.t4 / speed, torch: flops.torch / speed };
   return {
     precision,
     ...sides,
@@ -95,7 +100,7 @@ export async function benchStep(
     ratioRange: [Math.min(...ratios), Math.max(...ratios)],
     flops,
     limitSeconds,
-    t4ShareOfLimit: limitSeconds / sides.t4.medianSeconds,
-    torchShareOfLimit: limitSeconds / sides.torch.medianSeconds,
+    t4ShareOfLimit: limitSeconds.t4 / sides.t4.medianSeconds,
+    torchShareOfLimit: limitSeconds.torch / sides.torch.medianSeconds,
   };
 }
