@@ -88,7 +88,7 @@ export async function benchStep(
   const sides = { t4: await t4.finish(), torch: await torch.finish() };
   const ratios = sides.t4.rounds.map((seconds, i) => median(seconds) / median(sides.torch.rounds[i]!));
   const flops = {
-    t4: stepFlops(bertBase, batch, length, 'first'),
+    t4: stepFlops(bertBase, batch, length, 'first token'),
     torch: stepFlops(bertBase, batch, length, 'all'),
   };
   const speed = speeds.best[precision];
