@@ -6,6 +6,6 @@ import type { FinetuneOptions } from './options.js';
 export async function finetune(options: FinetuneOptions, ui: Reporter): Promise<number> {
   restrictDevice(options.device);
   // The import loads TensorFlow, which looks for devices once.
-  const { runFinetune } = await import('../training/finetune.js');
+  const { runFinetune } = await import('./finetune-run.js');
   return runFinetune(options, ui);
 }

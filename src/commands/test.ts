@@ -6,6 +6,6 @@ import type { TestOptions } from './options.js';
 export async function test(options: TestOptions, ui: Reporter): Promise<number> {
   restrictDevice(options.device);
   // The import loads TensorFlow, which looks for devices once.
-  const { runTest } = await import('../training/test-model.js');
+  const { runTest } = await import('./test-run.js');
   return runTest(options, ui);
 }

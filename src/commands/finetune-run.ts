@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { LoadPlan } from '../checkpoints/huggingface.js';
 import { writeJson, writeModelHead, writeModelWeights, type ModelCard } from '../checkpoints/model-folder.js';
-import { commandLine } from '../commands/command-line.js';
-import type { FinetuneOptions } from '../commands/options.js';
+import { commandLine } from './command-line.js';
+import type { FinetuneOptions } from './options.js';
 import type { EncodedDataset } from '../data/encode.js';
 import { exitCodes, UserError } from '../errors.js';
 import { nodeBackend } from '../graph/index.js';
@@ -16,19 +16,25 @@ import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { formatBytes, formatCount, formatDuration, plural } from '../ui/format.js';
 import type { Reporter } from '../ui/reporter.js';
 import { formatTable } from '../ui/table.js';
-import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointState } from './checkpoints.js';
-import { deviceInUse, resolvePrecision, type Device } from './device.js';
-import { evaluateWithBar, type Evaluation } from './evaluate.js';
-import { beginning } from './loop.js';
-import { checkFit, openStartingModel, type StartingModel } from './model-source.js';
-import type { AdamWSettings } from './optimizer.js';
-import { phase } from './phase.js';
-import { encodeTask, readTask, type PreparedData } from './prepare.js';
-import { trainingProgram } from './program.js';
-import { createRun, defaultRunFolder, refuseExistingRun, refuseMissingRun, truncateLog } from './run-folder.js';
-import { devSummary, executeRun, type Run, type RunOutcome } from './run.js';
-import { warmupSteps } from './schedule.js';
-import { openTrainer, type Trainer } from './trainer.js';
+import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointState } from '../training/checkpoints.js';
+import { deviceInUse, resolvePrecision, type Device } from '../training/device.js';
+import { evaluateWithBar, type Evaluation } from '../training/evaluate.js';
+import { beginning } from '../training/loop.js';
+import { checkFit, openStartingModel, type StartingModel } from '../training/model-source.js';
+import type { AdamWSettings } from '../training/optimizer.js';
+import { phase } from '../training/phase.js';
+import { encodeTask, readTask, type PreparedData } from '../training/prepare.js';
+import { trainingProgram } from '../training/program.js';
+import {
+  createRun,
+  defaultRunFolder,
+  refuseExistingRun,
+  refuseMissingRun,
+  truncateLog,
+} from '../training/run-folder.js';
+import { devSummary, executeRun, type Run, type RunOutcome } from '../training/run.js';
+import { warmupSteps } from '../training/schedule.js';
+import { openTrainer, type Trainer } from '../training/trainer.js';
 
 interface Prepared {
   readonly task: ResolvedTask;

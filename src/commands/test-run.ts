@@ -2,7 +2,7 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openHuggingFace, planLoad } from '../checkpoints/huggingface.js';
 import { readModelCard, writeJson, type ModelCard } from '../checkpoints/model-folder.js';
-import type { TestOptions } from '../commands/options.js';
+import type { TestOptions } from './options.js';
 import { encodeExamples } from '../data/encode.js';
 import type { Example } from '../data/example.js';
 import { guessFormat } from '../data/format.js';
@@ -16,12 +16,12 @@ import { loadTask, type ResolvedTask } from '../task/load.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import { formatDuration, plural } from '../ui/format.js';
 import type { Reporter } from '../ui/reporter.js';
-import { deviceInUse } from './device.js';
-import { evaluateWithBar, type Evaluation } from './evaluate.js';
-import { phase } from './phase.js';
-import { inferenceProgram } from './program.js';
-import { makeOutputFolder } from './run-folder.js';
-import { openModel, type Model } from './trainer.js';
+import { deviceInUse } from '../training/device.js';
+import { evaluateWithBar, type Evaluation } from '../training/evaluate.js';
+import { phase } from '../training/phase.js';
+import { inferenceProgram } from '../training/program.js';
+import { makeOutputFolder } from '../training/run-folder.js';
+import { openModel, type Model } from '../training/trainer.js';
 
 interface TestedData {
   /** The file, for messages. */
