@@ -24,6 +24,11 @@ export interface VariableScope {
   assign(name: string, value: Tensor): void;
   /** Runs a Resource... op: its first inputs are the variables' handles, in this order. */
   update(op: string, attrs: Attrs, names: readonly string[], inputs: readonly Tensor[]): void;
+  /**
+   * What `body` asks for waits for the latest effect asked for before. Updates of many variables taken in turn need
+   * temporary memory for one of them at a time, not for all.
+   */
+  inTurn<T>(body: () => T): T;
 }
 
 export type NamedTensors = Readonly<Record<string, Tensor>>;
@@ -212,6 +217,7 @@ function scopeOf(recorder: Recorder, list: readonly Variable[]): VariableScope {
       update('AssignVariableOp', { dtype: attr.type(dtype), validate_shape: attr.bool(false) }, [name], [value]);
     },
     update,
+    inTurn: (body) => recorder.inTurn(body),
   };
 }
 

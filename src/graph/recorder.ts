@@ -69,10 +69,10 @@ export class Recorder {
     return this.nodes.length - 1;
   }
 
-  /** Every op recorded by `body` gets a control input: it runs only when `reference` is computed. */
-  after<T>(reference: Reference, body: () => T): T {
+  /** Every op recorded by `body` gets a control input: it runs only when the node is computed. */
+  after<T>(node: number, body: () => T): T {
     const outer = this.waitsFor;
-    this.waitsFor = [reference.node];
+    this.waitsFor = [...outer, node];
     try {
       return body();
     } finally {
@@ -122,6 +122,12 @@ export class Recorder {
       state.readsSinceEffect = [];
       state.read = undefined;
     }
+  }
+
+  /** Every op recorded by `body` runs after the latest effect recorded before it. */
+  inTurn<T>(body: () => T): T {
+    const latest = this.effects.at(-1);
+    return latest === undefined ? body() : this.after(latest, body);
   }
 
   private stateOf(variable: Variable): VariableState {

@@ -145,7 +145,7 @@ class TracingBackend extends tf.KernelBackend {
 
   /** Records what `body` asks for so that it runs only when `tensor` is computed. */
   after<T>(tensor: TensorInfo, body: () => T): T {
-    return this.active.after(this.reference(tensor, 'after'), body);
+    return this.active.after(this.reference(tensor, 'after').node, body);
   }
 
   /** A tensor that stands for an output of a recorded node. */

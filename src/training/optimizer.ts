@@ -52,16 +52,18 @@ export function applyAdamW(
   const zero = tf.scalar(0);
   const [beta1, beta2] = [tf.scalar(settings.beta1), tf.scalar(settings.beta2)];
   for (const { name, gradient, decayed } of gradients) {
-    if (decayed && settings.weightDecay !== 0) {
-      variables.assign(name, tf.mul(variables.read(name), factors.decayFactor));
-    }
-    // With both powers 0 the kernel's own bias correction is 1: it is in the factors.
-    variables.update(
-      'ResourceApplyAdam',
-      { T: attr.type('float32'), use_locking: attr.bool(false), use_nesterov: attr.bool(false) },
-      [name, ...momentNames(name)],
-      [zero, zero, factors.stepSize, beta1, beta2, factors.epsilon, gradient],
-    );
+    variables.inTurn(() => {
+      if (decayed && settings.weightDecay !== 0) {
+        variables.assign(name, tf.mul(variables.read(name), factors.decayFactor));
+      }
+      // With both powers 0 the kernel's own bias correction is 1: it is in the factors.
+      variables.update(
+        'ResourceApplyAdam',
+        { T: attr.type('float32'), use_locking: attr.bool(false), use_nesterov: attr.bool(false) },
+        [name, ...momentNames(name)],
+        [zero, zero, factors.stepSize, beta1, beta2, factors.epsilon, gradient],
+      );
+    });
   }
 }
 
