@@ -14,7 +14,9 @@ const environmentMissing = 4; // src/errors.ts, which may not be built yet
 function needsNativeLibrary(argv) {
   const command = argv.find((arg) => !arg.startsWith('-'));
   if (command === undefined || withoutNativeLibrary.has(command)) return false;
-  return !argv.some((arg) => arg === '--help' || arg === '-h' || arg === '--version' || arg.startsWith('--get-yargs-completions'));
+  return !argv.some(
+    (arg) => arg === '--help' || arg === '-h' || arg === '--version' || arg.startsWith('--get-yargs-completions'),
+  );
 }
 
 /** Makes this checkout ready; cheap when it is. Returns an exit code. @param {string[]} argv */

@@ -108,7 +108,12 @@ function eagerly(definition: FunctionSpec, inputs: Record<string, HostTensor>): 
     const refuse = (): never => {
       throw new Error('no variable is changed here');
     };
-    const outputs = definition.build(Object.fromEntries(byName), { read, assign: refuse, update: refuse, inTurn: (body) => body() });
+    const outputs = definition.build(Object.fromEntries(byName), {
+      read,
+      assign: refuse,
+      update: refuse,
+      inTurn: (body) => body(),
+    });
     outputNames = Object.keys(outputs);
     return Object.values(outputs);
   });
