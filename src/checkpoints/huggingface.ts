@@ -5,7 +5,8 @@ import { UserError } from '../errors.js';
 import { bertConfigSchema, type BertConfig } from '../models/bert-config.js';
 import type { VariableSpec } from '../models/variables.js';
 import { huggingFaceNames, spellings, type StoredAs } from './huggingface-names.js';
-import { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.js';
+import { openSafetensors } from './safetensors.js';
+import type { StoredTensor, TensorFile } from './stored-tensor.js';
 import { transpose } from './transpose.js';
 
 /** A Hugging Face folder, opened: tensors are read one by one. */
@@ -72,7 +73,7 @@ function labelNames(id2label: Readonly<Record<string, string>> | null | undefine
 /** Opens a folder with `config.json` and `model.safetensors`, single or sharded. */
 export function openHuggingFace(folder: string): HuggingFaceCheckpoint {
   const { config, labels } = readHuggingFaceConfig(folder);
-  const files: SafetensorsFile[] = [];
+  const files: TensorFile[] = [];
   const close = (): void => {
     for (const file of files) file.close();
   };

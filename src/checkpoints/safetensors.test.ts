@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { UserError } from '../errors.js';
-import { bfloat16ToFloat32, float16ToFloat32, openSafetensors, writeSafetensors } from './safetensors.js';
+import { bfloat16ToFloat32, float16ToFloat32 } from './half-floats.js';
+import { openSafetensors, writeSafetensors } from './safetensors.js';
 
 /** A file with any header. */
 function fileOf(header: unknown, data: Uint8Array = new Uint8Array()): Buffer {

@@ -1,6 +1,8 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { bfloat16ToFloat32, float16ToFloat32 } from './half-floats.js';
+import type { StoredTensor, TensorFile, TensorToStore } from './stored-tensor.js';
 
 /**
  * Hugging Face's safetensors format: 8 bytes with the header's length (little endian), the header (JSON: name ->
@@ -19,21 +21,8 @@ const entrySchema = z.object({
 });
 type Entry = z.infer<typeof entrySchema>;
 
-export interface StoredTensor {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** Reads the values as float32, row-major. Throws UserError 'files' for a dtype that is not a float of 16 or 32 bits. */
-  read(): Float32Array;
-}
-
-export interface SafetensorsFile {
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  close(): void;
-}
-
 /** Opens a file and reads its header; tensors are read one by one. Throws UserError 'files' where it is damaged. */
-export function openSafetensors(path: string): SafetensorsFile {
+export function openSafetensors(path: string): TensorFile {
   const file = openSync(path, 'r');
   try {
     const tensors = readHeader(path, file);
@@ -119,33 +108,6 @@ function readTensor(
   if (dtype === 'F32') return new Float32Array(bytes.buffer);
   const halves = new Uint16Array(bytes.buffer);
   return dtype === 'BF16' ? bfloat16ToFloat32(halves) : float16ToFloat32(halves);
-}
-
-/** bfloat16 is the upper half of a float32. */
-export function bfloat16ToFloat32(values: Uint16Array): Float32Array {
-  const bits = new Uint32Array(values.length);
-  for (let i = 0; i < values.length; i++) bits[i] = values[i]! << 16;
-  return new Float32Array(bits.buffer);
-}
-
-/** IEEE 754 half precision, subnormal numbers, infinities and NaN included. */
-export function float16ToFloat32(values: Uint16Array): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    const half = values[i]!;
-    const [sign, exponent, fraction] = [half & 0x8000 ? -1 : 1, (half >> 10) & 0x1f, half & 0x3ff];
-    if (exponent === 0) result[i] = sign * fraction * 2 ** -24;
-    else if (exponent === 31) result[i] = fraction === 0 ? sign * Infinity : NaN;
-    else result[i] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  }
-  return result;
-}
-
-export interface TensorToStore {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** The values; called when it is this tensor's turn, so that one tensor at a time is in memory. */
-  readonly values: () => Float32Array;
 }
 
 /** Writes a float32 file, beside and renamed into place. `metadata.format` is "pt", as Transformers expects. */
