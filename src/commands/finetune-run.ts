@@ -48,7 +48,7 @@ interface Prepared {
 
 /** Fine-tunes as the options say. Resolves to the exit code. */
 export async function runFinetune(options: FinetuneOptions, ui: Reporter): Promise<number> {
-  const prepared = prepare(options, ui);
+  const prepared = await prepare(options, ui);
   try {
     if (options.dryRun) return dryRun(prepared, ui);
     return await train(prepared, options, ui);
@@ -57,14 +57,14 @@ export async function runFinetune(options: FinetuneOptions, ui: Reporter): Promi
   }
 }
 
-function prepare(options: FinetuneOptions, ui: Reporter): Prepared {
+async function prepare(options: FinetuneOptions, ui: Reporter): Promise<Prepared> {
   const task = options.resume ? taskOfRun(options) : loadTaskOf(options);
   const folder = options.output ?? defaultRunFolder(task.name, new Date());
   if (!options.resume) refuseExistingRun(folder);
   const device = deviceInUse(options.device, nodeBackend.isUsingGpuDevice);
   const precision = resolvePrecision(task.config.training.precision, device);
   ui.info(`device: ${device.description}, ${precision}`);
-  const model = openStartingModel(task);
+  const model = await openStartingModel(task, ui);
   try {
     const tokenizer = loadTokenizer(model.tokenizerFolder);
     checkFit(model.config, tokenizer, task.config.model.max_length);

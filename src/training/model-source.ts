@@ -6,6 +6,7 @@ import { classifierVariables } from '../models/classifier.js';
 import type { ResolvedTask } from '../task/load.js';
 import { resolveModelSource } from '../sources/resolve.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
+import type { Reporter } from '../ui/reporter.js';
 
 /** The model a task starts from, with its weights still on disk. */
 export interface StartingModel {
@@ -17,8 +18,12 @@ export interface StartingModel {
   close(): void;
 }
 
-/** Opens the model that the task names. Throws UserError where it is not there or not supported. */
-export function openStartingModel(task: ResolvedTask): StartingModel {
+/**
+ * Opens the model that the task names, fetching it first where it is not on this machine yet.
+ * Throws UserError where it is not there or not supported.
+ * @param reporter shows the download; none: it is silent
+ */
+export async function openStartingModel(task: ResolvedTask, reporter?: Reporter): Promise<StartingModel> {
   const { model } = task;
   const { dropout } = task.config.model;
   const adapt = (config: BertConfig): BertConfig => (dropout === null ? config : withDropout(config, dropout));
@@ -32,7 +37,7 @@ export function openStartingModel(task: ResolvedTask): StartingModel {
       close: () => undefined,
     };
   }
-  const folder = resolveModelSource(model.source, dirname(task.file));
+  const folder = await resolveModelSource(model.source, dirname(task.file), { reporter });
   const checkpoint = openHuggingFace(folder);
   return {
     config: adapt(checkpoint.config),
