@@ -1,0 +1,107 @@
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { readTensor } from './bundle-data.js';
+import { indexPath, readIndex, shardPath } from './bundle-index.js';
+import { encodeEntry, encodeHeader } from './bundle-proto.js';
+import { writeFully } from './file-bytes.js';
+import { elementCount } from './float-data.js';
+import { maskedCrc32c } from './masked-crc.js';
+import { isSliceKey } from './slice-key.js';
+import { encodeSortedTable, type TableEntry } from './sorted-table.js';
+import type { StoredTensor, TensorFile, TensorToStore } from './stored-tensor.js';
+
+/**
+ * TensorFlow's checkpoints (version 2, "tensor bundles"): `prefix.index`, a sorted table of name -> dtype, shape, shard,
+ * byte range and CRC, and the data in `prefix.data-00000-of-0000n`.
+ * https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/util/tensor_bundle/tensor_bundle.h
+ */
+
+/**
+ * Opens `prefix.index` and reads all entries; tensors are read one by one, checked against their CRC.
+ *
+ * No file stays open between two reads, because a checkpoint can have more shards than a process may have files.
+ *
+ * @throws UserError 'files' where a file is missing, damaged, or of a kind that is not read
+ */
+export function openTensorBundle(prefix: string): TensorFile {
+  const bundle = readIndex(prefix);
+  const tensors = new Map<string, StoredTensor>();
+  for (const entry of bundle.entries.values()) {
+    if (isSliceKey(entry.key)) continue;
+    const { name, type, shape } = entry;
+    tensors.set(name, { name, dtype: type.name, shape, read: () => readTensor(bundle, entry) });
+  }
+  return { tensors, close: () => undefined };
+}
+
+const float32 = 1;
+
+/**
+ * Writes `prefix.index` and `prefix.data-00000-of-00001` (float32), byte for byte as TensorFlow's SaveV2 does for the
+ * same tensors in the same order. Both are written beside and renamed into place, the index last; where anything fails,
+ * neither is left.
+ */
+export function writeTensorBundle(prefix: string, tensors: readonly TensorToStore[]): void {
+  const [dataPath, index] = [shardPath(prefix, 0, 1), indexPath(prefix)];
+  const partials = [`${dataPath}.partial`, `${index}.partial`] as const;
+  const created: string[] = [...partials];
+  try {
+    checkNames(tensors);
+    const entries = writeFile(partials[0], (file) => writeData(file, tensors));
+    writeFile(partials[1], (file) => {
+      writeFully(file, encodeSortedTable([{ key: Buffer.alloc(0), value: encodeHeader() }, ...entries]));
+    });
+    renameSync(partials[0], dataPath);
+    created.push(dataPath);
+    renameSync(partials[1], index);
+  } catch (error) {
+    for (const path of created) rmSync(path, { force: true });
+    throw error;
+  }
+}
+
+function checkNames(tensors: readonly TensorToStore[]): void {
+  const names = new Set<string>();
+  for (const { name } of tensors) {
+    if (name === '' || isSliceKey(Buffer.from(name))) {
+      throw new RangeError(`a tensor cannot be named ${JSON.stringify(name)}`);
+    }
+    if (names.has(name)) throw new RangeError(`two tensors are named ${name}`);
+    names.add(name);
+  }
+}
+
+function writeFile<T>(path: string, write: (file: number) => T): T {
+  const file = openSync(path, 'w');
+  try {
+    const result = write(file);
+    fsyncSync(file);
+    return result;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Writes the tensors one after the other; returns their entries in the order of the keys. */
+function writeData(file: number, tensors: readonly TensorToStore[]): TableEntry[] {
+  let offset = 0;
+  const entries = tensors.map(({ name, shape, values }) => {
+    const data = values();
+    if (data.length !== elementCount(shape)) {
+      throw new RangeError(`${name}: ${data.length} values for the shape [${shape.join(', ')}]`);
+    }
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    writeFully(file, bytes);
+    const place = { offset, size: bytes.length, crc32c: maskedCrc32c(bytes) };
+    offset += bytes.length;
+    return { key: Buffer.from(name), value: encodeEntry(float32, shape, place) };
+  });
+  return entries.sort((a, b) => a.key.compare(b.key));
+}
+
+/** The prefixes of the checkpoints in a folder, one for each `X.index`, in the order of their names and numbers. */
+export function findBundles(folder: string): string[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.index') && name !== '.index');
+  const collator = new Intl.Collator('en', { numeric: true });
+  return names.map((name) => join(folder, name.slice(0, -'.index'.length))).sort((a, b) => collator.compare(a, b));
+}
