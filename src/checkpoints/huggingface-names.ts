@@ -1,61 +1,180 @@
-import type { BertConfig } from '../models/bert-config.js';
+import type { ModelConfig } from '../models/model-config.js';
+import type { StoredAs } from './checkpoint.js';
 
-/** How a variable is stored in a Hugging Face checkpoint. */
-export interface StoredAs {
-  /** The tensor's name, without the model's prefix where `prefixed`. */
-  readonly name: string;
-  /** PyTorch's Linear keeps [out, in]; our kernels are [in, out]. */
-  readonly transposed: boolean;
-  /** Whether a model with a head puts `bert.` before it. */
-  readonly prefixed: boolean;
+/**
+ * Transformers' name of every variable of a family and its heads, by our name. Long and dull, so that either name can be
+ * searched for.
+ */
+export function huggingFaceNames(config: ModelConfig): Map<string, StoredAs> {
+  switch (config.model_type) {
+    case 'bert':
+      return new Map([...bertNames('bert', 'bert', config.num_hidden_layers), ...bertPooler, ...bertHeads]);
+    case 'roberta':
+      return new Map([...bertNames('bert', 'roberta', config.num_hidden_layers), ...robertaPooler, ...robertaHeads]);
+    case 'electra':
+      return new Map([...bertNames('electra', 'electra', config.num_hidden_layers), ...electraNames]);
+    case 'albert':
+      return new Map(albertNames(config.num_hidden_groups, config.inner_group_num));
+    case 'distilbert':
+      return new Map(distilbertNames(config.n_layers));
+  }
 }
 
-const plain = (name: string): StoredAs => ({ name, transposed: false, prefixed: true });
-const kernel = (name: string): StoredAs => ({ name, transposed: true, prefixed: true });
-const head = (name: string, transposed: boolean): StoredAs => ({ name, transposed, prefixed: false });
+type Entry = [variable: string, stored: StoredAs];
 
-/** Transformers' name of every variable of BERT and its classification head, by our name. */
-export function huggingFaceNames(config: BertConfig): Map<string, StoredAs> {
-  const layers = Array.from({ length: config.num_hidden_layers }, (_, index) => layerNames(index)).flat();
-  return new Map([
-    ['bert/embeddings/word_embeddings', plain('embeddings.word_embeddings.weight')],
-    ['bert/embeddings/position_embeddings', plain('embeddings.position_embeddings.weight')],
-    ['bert/embeddings/token_type_embeddings', plain('embeddings.token_type_embeddings.weight')],
-    ['bert/embeddings/LayerNorm/gamma', plain('embeddings.LayerNorm.weight')],
-    ['bert/embeddings/LayerNorm/beta', plain('embeddings.LayerNorm.bias')],
-    ...layers,
-    ['bert/pooler/dense/kernel', kernel('pooler.dense.weight')],
-    ['bert/pooler/dense/bias', plain('pooler.dense.bias')],
-    ['classifier/kernel', head('classifier.weight', true)],
-    ['classifier/bias', head('classifier.bias', false)],
-  ]);
+/** Of the encoder: a file of the encoder alone leaves out the model's prefix. */
+const inside =
+  (prefix: string) =>
+  (name: string, transposed = false): StoredAs => ({
+    names: [...spellings(`${prefix}.${name}`), ...spellings(name)],
+    transposed,
+  });
+
+/** Of a head. */
+const head = (name: string, transposed = false): StoredAs => ({ names: spellings(name), transposed });
+
+/** LayerNorm's parameters were called gamma and beta before 2019. */
+function spellings(name: string): string[] {
+  const old = name.replace('LayerNorm.weight', 'LayerNorm.gamma').replace('LayerNorm.bias', 'LayerNorm.beta');
+  return old === name ? [name] : [name, old];
 }
 
-function layerNames(index: number): [string, StoredAs][] {
-  const [ours, theirs] = [`bert/encoder/layer_${index}`, `encoder.layer.${index}`];
+/** The kernel and bias of a dense layer. */
+const dense = (ours: string, theirs: string, stored: (name: string, transposed?: boolean) => StoredAs): Entry[] => [
+  [`${ours}/kernel`, stored(`${theirs}.weight`, true)],
+  [`${ours}/bias`, stored(`${theirs}.bias`)],
+];
+
+/** The gamma and beta of a LayerNorm. */
+const norm = (ours: string, theirs: string, stored: (name: string) => StoredAs): Entry[] => [
+  [`${ours}/gamma`, stored(`${theirs}.weight`)],
+  [`${ours}/beta`, stored(`${theirs}.bias`)],
+];
+
+const segmentNames = (ours: string, stored: (name: string) => StoredAs): Entry => [
+  `${ours}/token_type_embeddings`,
+  stored('embeddings.token_type_embeddings.weight'),
+];
+
+function embeddingNames(ours: string, stored: (name: string) => StoredAs): Entry[] {
   return [
-    [`${ours}/attention/self/query/kernel`, kernel(`${theirs}.attention.self.query.weight`)],
-    [`${ours}/attention/self/query/bias`, plain(`${theirs}.attention.self.query.bias`)],
-    [`${ours}/attention/self/key/kernel`, kernel(`${theirs}.attention.self.key.weight`)],
-    [`${ours}/attention/self/key/bias`, plain(`${theirs}.attention.self.key.bias`)],
-    [`${ours}/attention/self/value/kernel`, kernel(`${theirs}.attention.self.value.weight`)],
-    [`${ours}/attention/self/value/bias`, plain(`${theirs}.attention.self.value.bias`)],
-    [`${ours}/attention/output/dense/kernel`, kernel(`${theirs}.attention.output.dense.weight`)],
-    [`${ours}/attention/output/dense/bias`, plain(`${theirs}.attention.output.dense.bias`)],
-    [`${ours}/attention/output/LayerNorm/gamma`, plain(`${theirs}.attention.output.LayerNorm.weight`)],
-    [`${ours}/attention/output/LayerNorm/beta`, plain(`${theirs}.attention.output.LayerNorm.bias`)],
-    [`${ours}/intermediate/dense/kernel`, kernel(`${theirs}.intermediate.dense.weight`)],
-    [`${ours}/intermediate/dense/bias`, plain(`${theirs}.intermediate.dense.bias`)],
-    [`${ours}/output/dense/kernel`, kernel(`${theirs}.output.dense.weight`)],
-    [`${ours}/output/dense/bias`, plain(`${theirs}.output.dense.bias`)],
-    [`${ours}/output/LayerNorm/gamma`, plain(`${theirs}.output.LayerNorm.weight`)],
-    [`${ours}/output/LayerNorm/beta`, plain(`${theirs}.output.LayerNorm.bias`)],
+    [`${ours}/word_embeddings`, stored('embeddings.word_embeddings.weight')],
+    [`${ours}/position_embeddings`, stored('embeddings.position_embeddings.weight')],
+    ...norm(`${ours}/LayerNorm`, 'embeddings.LayerNorm', stored),
   ];
 }
 
-/** Names that a tensor may have in a file: with and without the prefix, and LayerNorm's spelling of before 2019. */
-export function spellings({ name, prefixed }: StoredAs): string[] {
-  const old = name.replace('LayerNorm.weight', 'LayerNorm.gamma').replace('LayerNorm.bias', 'LayerNorm.beta');
-  const names = old === name ? [name] : [name, old];
-  return prefixed ? [...names.map((spelling) => `bert.${spelling}`), ...names] : names;
+/** The encoder of BERT, and of RoBERTa and ELECTRA, which have the same names behind their prefix. */
+function bertNames(scope: 'bert' | 'electra', prefix: string, layers: number): Entry[] {
+  const stored = inside(prefix);
+  const layer = (index: number): Entry[] => {
+    const [ours, theirs] = [`${scope}/encoder/layer_${index}`, `encoder.layer.${index}`];
+    return [
+      ...dense(`${ours}/attention/self/query`, `${theirs}.attention.self.query`, stored),
+      ...dense(`${ours}/attention/self/key`, `${theirs}.attention.self.key`, stored),
+      ...dense(`${ours}/attention/self/value`, `${theirs}.attention.self.value`, stored),
+      ...dense(`${ours}/attention/output/dense`, `${theirs}.attention.output.dense`, stored),
+      ...norm(`${ours}/attention/output/LayerNorm`, `${theirs}.attention.output.LayerNorm`, stored),
+      ...dense(`${ours}/intermediate/dense`, `${theirs}.intermediate.dense`, stored),
+      ...dense(`${ours}/output/dense`, `${theirs}.output.dense`, stored),
+      ...norm(`${ours}/output/LayerNorm`, `${theirs}.output.LayerNorm`, stored),
+    ];
+  };
+  return [
+    ...embeddingNames(`${scope}/embeddings`, stored),
+    segmentNames(`${scope}/embeddings`, stored),
+    ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
+  ];
+}
+
+const bertPooler: Entry[] = dense('bert/pooler/dense', 'pooler.dense', inside('bert'));
+const robertaPooler: Entry[] = dense('bert/pooler/dense', 'pooler.dense', inside('roberta'));
+
+const bertHeads: Entry[] = [
+  ...dense('classifier', 'classifier', head),
+  ...dense('cls/predictions/transform/dense', 'cls.predictions.transform.dense', head),
+  ...norm('cls/predictions/transform/LayerNorm', 'cls.predictions.transform.LayerNorm', head),
+  [
+    'cls/predictions/output_bias',
+    { names: ['cls.predictions.bias', 'cls.predictions.decoder.bias'], transposed: false },
+  ],
+  ['cls/predictions/decoder/output_weights', head('cls.predictions.decoder.weight')],
+];
+
+const robertaHeads: Entry[] = [
+  ...dense('classifier', 'classifier', head),
+  ...dense('classifier/dense', 'classifier.dense', head),
+  ...dense('classifier/out_proj', 'classifier.out_proj', head),
+  ...dense('cls/predictions/transform/dense', 'lm_head.dense', head),
+  ...norm('cls/predictions/transform/LayerNorm', 'lm_head.layer_norm', head),
+  ['cls/predictions/output_bias', { names: ['lm_head.bias', 'lm_head.decoder.bias'], transposed: false }],
+  ['cls/predictions/decoder/output_weights', head('lm_head.decoder.weight')],
+];
+
+const electraNames: Entry[] = [
+  ...dense('electra/embeddings_project', 'embeddings_project', inside('electra')),
+  ...dense('classifier', 'classifier', head),
+  ...dense('classifier/dense', 'classifier.dense', head),
+  ...dense('classifier/out_proj', 'classifier.out_proj', head),
+  ...dense('generator_predictions/dense', 'generator_predictions.dense', head),
+  ...norm('generator_predictions/LayerNorm', 'generator_predictions.LayerNorm', head),
+  ['generator_predictions/output_bias', head('generator_lm_head.bias')],
+  ['cls/predictions/decoder/output_weights', head('generator_lm_head.weight')],
+];
+
+function albertNames(groups: number, inner: number): Entry[] {
+  const stored = inside('albert');
+  const block = (group: number, index: number): Entry[] => {
+    const ours = `bert/encoder/transformer/group_${group}/inner_group_${index}`;
+    const theirs = `encoder.albert_layer_groups.${group}.albert_layers.${index}`;
+    return [
+      ...dense(`${ours}/attention_1/self/query`, `${theirs}.attention.query`, stored),
+      ...dense(`${ours}/attention_1/self/key`, `${theirs}.attention.key`, stored),
+      ...dense(`${ours}/attention_1/self/value`, `${theirs}.attention.value`, stored),
+      ...dense(`${ours}/attention_1/output/dense`, `${theirs}.attention.dense`, stored),
+      ...norm(`${ours}/LayerNorm`, `${theirs}.attention.LayerNorm`, stored),
+      ...dense(`${ours}/ffn_1/intermediate/dense`, `${theirs}.ffn`, stored),
+      ...dense(`${ours}/ffn_1/intermediate/output/dense`, `${theirs}.ffn_output`, stored),
+      ...norm(`${ours}/LayerNorm_1`, `${theirs}.full_layer_layer_norm`, stored),
+    ];
+  };
+  return [
+    ...embeddingNames('bert/embeddings', stored),
+    segmentNames('bert/embeddings', stored),
+    ...dense('bert/encoder/embedding_hidden_mapping_in', 'encoder.embedding_hidden_mapping_in', stored),
+    ...Array.from({ length: groups * inner }, (_, i) => block(Math.floor(i / inner), i % inner)).flat(),
+    ...dense('bert/pooler/dense', 'pooler', stored),
+    ...dense('classifier', 'classifier', head),
+    ...dense('cls/predictions/transform/dense', 'predictions.dense', head),
+    ...norm('cls/predictions/transform/LayerNorm', 'predictions.LayerNorm', head),
+    ['cls/predictions/output_bias', { names: ['predictions.bias', 'predictions.decoder.bias'], transposed: false }],
+    ['cls/predictions/decoder/output_weights', head('predictions.decoder.weight')],
+  ];
+}
+
+function distilbertNames(layers: number): Entry[] {
+  const stored = inside('distilbert');
+  const layer = (index: number): Entry[] => {
+    const [ours, theirs] = [`distilbert/transformer/layer_${index}`, `transformer.layer.${index}`];
+    return [
+      ...dense(`${ours}/attention/q_lin`, `${theirs}.attention.q_lin`, stored),
+      ...dense(`${ours}/attention/k_lin`, `${theirs}.attention.k_lin`, stored),
+      ...dense(`${ours}/attention/v_lin`, `${theirs}.attention.v_lin`, stored),
+      ...dense(`${ours}/attention/out_lin`, `${theirs}.attention.out_lin`, stored),
+      ...norm(`${ours}/sa_layer_norm`, `${theirs}.sa_layer_norm`, stored),
+      ...dense(`${ours}/ffn/lin1`, `${theirs}.ffn.lin1`, stored),
+      ...dense(`${ours}/ffn/lin2`, `${theirs}.ffn.lin2`, stored),
+      ...norm(`${ours}/output_layer_norm`, `${theirs}.output_layer_norm`, stored),
+    ];
+  };
+  return [
+    ...embeddingNames('distilbert/embeddings', stored),
+    ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
+    ...dense('pre_classifier', 'pre_classifier', head),
+    ...dense('classifier', 'classifier', head),
+    ...dense('cls/predictions/transform/dense', 'vocab_transform', head),
+    ...norm('cls/predictions/transform/LayerNorm', 'vocab_layer_norm', head),
+    ['cls/predictions/output_bias', head('vocab_projector.bias')],
+    ['cls/predictions/decoder/output_weights', head('vocab_projector.weight')],
+  ];
 }

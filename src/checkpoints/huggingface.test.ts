@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { bertConfigSchema } from '../models/bert-config.js';
-import { classifierVariables } from '../models/classifier.js';
-import { huggingFaceNames, spellings } from './huggingface-names.js';
-import { openHuggingFace, parseConfig, planLoad } from './huggingface.js';
-import { writeJson, writeModelHead, writeModelWeights } from './model-folder.js';
+import { sequenceClassifier } from '../models/network.js';
+import { planLoad } from './checkpoint.js';
+import { parseConfig } from './config-file.js';
+import { openHuggingFace } from './huggingface.js';
+import { writeJson } from './json.js';
+import { writeModelHead, writeModelWeights } from './model-folder.js';
 import { openSafetensors, writeSafetensors } from './safetensors.js';
 
 /** All sizes differ. */
@@ -21,7 +23,7 @@ const config = bertConfigSchema.parse({
   type_vocab_size: 3,
 });
 const labels = ['a', 'b', 'c', 'd', 'e'];
-const specs = classifierVariables(config, labels.length);
+const specs = sequenceClassifier(config, labels.length).variables;
 
 /** Values that tell every position of every variable from every other. */
 const valuesOf = (name: string): Float32Array => {
@@ -29,30 +31,6 @@ const valuesOf = (name: string): Float32Array => {
   const size = specs[index]!.shape.reduce((product, dim) => product * dim, 1);
   return Float32Array.from({ length: size }, (_, i) => index + i / 4096);
 };
-
-describe('names of Hugging Face checkpoints', () => {
-  const names = huggingFaceNames(config);
-
-  it('cover every variable exactly once, and nothing else', () => {
-    expect([...names.keys()].sort()).to.deep.equal(specs.map(({ name }) => name).sort());
-    const theirs = [...names.values()].map(({ name }) => name);
-    expect(new Set(theirs).size).to.equal(theirs.length);
-  });
-
-  it('transpose the kernels, and no table, bias or LayerNorm', () => {
-    for (const [ours, { transposed }] of names) expect(transposed, ours).to.equal(ours.endsWith('/kernel'));
-  });
-
-  it('are looked up with and without prefix, and with LayerNorm as it was spelled before 2019', () => {
-    expect(spellings(names.get('bert/embeddings/LayerNorm/gamma')!)).to.deep.equal([
-      'bert.embeddings.LayerNorm.weight',
-      'bert.embeddings.LayerNorm.gamma',
-      'embeddings.LayerNorm.weight',
-      'embeddings.LayerNorm.gamma',
-    ]);
-    expect(spellings(names.get('classifier/kernel')!)).to.deep.equal(['classifier.weight']);
-  });
-});
 
 describe('a Hugging Face folder', () => {
   let folder: string;
@@ -68,7 +46,7 @@ describe('a Hugging Face folder', () => {
 
   it('gives back every weight that was written, kernels [in, out]', () => {
     const checkpoint = openHuggingFace(folder);
-    const { loaded, fresh, unused } = planLoad(checkpoint, specs, labels.length);
+    const { loaded, fresh, unused } = planLoad(checkpoint, specs, true);
     expect(loaded.map(({ spec }) => spec.name)).to.deep.equal(specs.map(({ name }) => name));
     for (const { spec, read } of loaded) expect(read(), spec.name).to.deep.equal(valuesOf(spec.name));
     expect([fresh, unused]).to.deep.equal([[], []]);
@@ -109,7 +87,7 @@ describe('a Hugging Face folder', () => {
   it('may be sharded', () => {
     rewrite((name) => ({ file: name.includes('layer.1') ? 'b.safetensors' : 'a.safetensors', name }));
     const checkpoint = openHuggingFace(folder);
-    const { loaded } = planLoad(checkpoint, specs, labels.length);
+    const { loaded } = planLoad(checkpoint, specs, true);
     for (const { spec, read } of loaded) expect(read(), spec.name).to.deep.equal(valuesOf(spec.name));
     expect(loaded).to.have.length(specs.length);
     checkpoint.close();
@@ -122,7 +100,7 @@ describe('a Hugging Face folder', () => {
       return { file: 'model.safetensors', name: plain.replace('classifier.', 'cls.') };
     });
     const checkpoint = openHuggingFace(folder);
-    const { fresh, unused } = planLoad(checkpoint, specs, labels.length);
+    const { fresh, unused } = planLoad(checkpoint, specs, true);
     const dense = ['bert/pooler/dense/kernel', 'bert/pooler/dense/bias'];
     expect(fresh).to.deep.equal([...dense, 'classifier/kernel', 'classifier/bias']);
     expect(unused).to.deep.equal(['cls.weight', 'cls.bias']);
@@ -131,7 +109,7 @@ describe('a Hugging Face folder', () => {
 
   it('keeps its head to itself where the labels are others', () => {
     const checkpoint = openHuggingFace(folder);
-    const { fresh } = planLoad(checkpoint, specs, undefined);
+    const { fresh } = planLoad(checkpoint, specs, false);
     expect(fresh).to.deep.equal(['classifier/kernel', 'classifier/bias']);
     checkpoint.close();
   });
@@ -139,8 +117,8 @@ describe('a Hugging Face folder', () => {
   it('without a part of the encoder, or with one of another shape, is refused with all names', () => {
     rewrite((name) => (name.includes('layer.1') ? undefined : { file: 'model.safetensors', name }));
     const checkpoint = openHuggingFace(folder);
-    const wider = classifierVariables({ ...config, vocab_size: 32 }, labels.length);
-    expect(() => planLoad(checkpoint, wider, labels.length))
+    const wider = sequenceClassifier({ ...config, vocab_size: 32 }, labels.length).variables;
+    expect(() => planLoad(checkpoint, wider, true))
       .to.throw('bert.embeddings.word_embeddings.weight is [31, 8], expected [32, 8]')
       .with.property('message')
       .that.contains('bert.encoder.layer.1.attention.self.query.weight is missing')
@@ -148,9 +126,9 @@ describe('a Hugging Face folder', () => {
     checkpoint.close();
   });
 
-  it('counts placeholders as no labels', () => {
+  it('has the labels of id2label where they are whole', () => {
     const parse = (id2label: unknown) => parseConfig('config.json', { ...config, id2label }).labels;
-    expect(parse({ 0: 'LABEL_0', 1: 'LABEL_1' })).to.equal(undefined);
+    expect(parse({ 0: 'LABEL_0', 1: 'LABEL_1' })).to.deep.equal(['LABEL_0', 'LABEL_1']);
     expect(parse({ 1: 'yes', 0: 'no' })).to.deep.equal(['no', 'yes']);
     expect(parse({ 1: 'yes', 2: 'no' })).to.equal(undefined);
     expect(parse(undefined)).to.equal(undefined);

@@ -1,11 +1,11 @@
-import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
-import type { BertConfig } from '../models/bert-config.js';
+import type { ModelConfig, ModelType } from '../models/model-config.js';
 import type { VariableSpec } from '../models/variables.js';
 import { UserError } from '../errors.js';
 import { huggingFaceNames } from './huggingface-names.js';
-import { readJson } from './huggingface.js';
+import { readJson, writeJson } from './json.js';
 import { writeSafetensors } from './safetensors.js';
 import { transpose } from './transpose.js';
 
@@ -40,10 +40,19 @@ export function readModelCard(folder: string): ModelCard {
   return parsed.data;
 }
 
+/** Transformers' classes. */
+const classifierArchitectures: Readonly<Record<ModelType, string>> = {
+  bert: 'BertForSequenceClassification',
+  albert: 'AlbertForSequenceClassification',
+  distilbert: 'DistilBertForSequenceClassification',
+  roberta: 'RobertaForSequenceClassification',
+  electra: 'ElectraForSequenceClassification',
+};
+
 /** Writes everything but the weights: config.json with the labels, t4.json, copies of the tokenizer's files. */
 export function writeModelHead(
   folder: string,
-  config: BertConfig,
+  config: ModelConfig,
   card: ModelCard,
   tokenizerFiles: readonly string[],
 ): void {
@@ -52,7 +61,7 @@ export function writeModelHead(
   const label2id = Object.fromEntries(card.labels.map((label, id) => [label, id]));
   writeJson(join(folder, 'config.json'), {
     ...config,
-    architectures: ['BertForSequenceClassification'],
+    architectures: [classifierArchitectures[config.model_type]],
     id2label,
     label2id,
     problem_type: 'single_label_classification',
@@ -70,7 +79,7 @@ export function writeModelHead(
 /** Writes `model.safetensors`, replacing an older one in one move. `fetch` gives a variable's values, [in, out] for kernels. */
 export function writeModelWeights(
   folder: string,
-  config: BertConfig,
+  config: ModelConfig,
   specs: readonly VariableSpec[],
   fetch: (name: string) => Float32Array,
 ): void {
@@ -80,16 +89,10 @@ export function writeModelWeights(
     specs.map(({ name, shape }) => {
       const stored = names.get(name)!;
       return {
-        name: stored.prefixed ? `bert.${stored.name}` : stored.name,
+        name: stored.names[0]!,
         shape: stored.transposed ? [...shape].reverse() : shape,
         values: () => (stored.transposed ? transpose(fetch(name), shape[0]!, shape[1]!) : fetch(name)),
       };
     }),
   );
-}
-
-/** Writes a JSON file beside and renames it into place. */
-export function writeJson(path: string, value: unknown): void {
-  writeFileSync(`${path}.partial`, `${JSON.stringify(value, null, 2)}\n`);
-  renameSync(`${path}.partial`, path);
 }

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
-import type { LoadPlan } from '../checkpoints/huggingface.js';
-import { writeJson, writeModelHead, writeModelWeights, type ModelCard } from '../checkpoints/model-folder.js';
+import type { LoadPlan } from '../checkpoints/checkpoint.js';
+import { writeJson } from '../checkpoints/json.js';
+import { writeModelHead, writeModelWeights, type ModelCard } from '../checkpoints/model-folder.js';
 import { commandLine } from './command-line.js';
 import type { FinetuneOptions } from './options.js';
 import type { EncodedDataset } from '../data/encode.js';
 import { exitCodes, UserError } from '../errors.js';
 import { nodeBackend } from '../graph/index.js';
 import { classificationReport, confusionTable } from '../metrics/report.js';
-import { classifierVariables } from '../models/classifier.js';
+import { sequenceClassifier } from '../models/network.js';
 import { packageVersion } from '../package-root.js';
 import { loadTask, portableTask, taskYaml, type ResolvedTask } from '../task/load.js';
 import { isMapping } from '../task/overrides.js';
@@ -144,8 +145,8 @@ function dryRun(prepared: Prepared, ui: Reporter): number {
   const plan = model.planLoad(data.labels);
   ui.info(describeLoad(plan));
   const { stepsPerEpoch, total } = totalSteps(prepared);
-  const parameters = classifierVariables(model.config, data.labels.length)
-    .map(({ shape }) => shape.reduce((product, size) => product * size, 1))
+  const parameters = sequenceClassifier(model.config, data.labels.length)
+    .variables.map(({ shape }) => shape.reduce((product, size) => product * size, 1))
     .reduce((sum, count) => sum + count, 0);
   ui.json({
     task: task.name,
@@ -216,8 +217,7 @@ function startTrainer({ task, data, model, precision }: Prepared, plan: LoadPlan
     weightDecay: settings.weight_decay,
   };
   const program = trainingProgram({
-    config: model.config,
-    numLabels: data.labels.length,
+    network: sequenceClassifier(model.config, data.labels.length),
     precision,
     optimizer,
     maxGradNorm: settings.max_grad_norm,
@@ -233,7 +233,7 @@ function createRunPlan(prepared: Prepared, trainer: Trainer, start: CheckpointSt
   const { task, folder, data, model, tokenizer } = prepared;
   const { stepsPerEpoch, total } = totalSteps(prepared);
   const settings = task.config.training;
-  const specs = classifierVariables(model.config, data.labels.length);
+  const specs = sequenceClassifier(model.config, data.labels.length).variables;
   const modelFolder = join(folder, 'model');
   return {
     folder,

@@ -1,7 +1,9 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openHuggingFace, planLoad } from '../checkpoints/huggingface.js';
-import { readModelCard, writeJson, type ModelCard } from '../checkpoints/model-folder.js';
+import { planLoad } from '../checkpoints/checkpoint.js';
+import { openHuggingFace } from '../checkpoints/huggingface.js';
+import { writeJson } from '../checkpoints/json.js';
+import { readModelCard, type ModelCard } from '../checkpoints/model-folder.js';
 import type { TestOptions } from './options.js';
 import { encodeExamples } from '../data/encode.js';
 import type { Example } from '../data/example.js';
@@ -11,7 +13,7 @@ import { splitHeldOut } from '../data/split.js';
 import { exitCodes, UserError } from '../errors.js';
 import { nodeBackend } from '../graph/index.js';
 import { classificationReport, confusionTable } from '../metrics/report.js';
-import { classifierVariables } from '../models/classifier.js';
+import { sequenceClassifier } from '../models/network.js';
 import { loadTask, type ResolvedTask } from '../task/load.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import { formatDuration, plural } from '../ui/format.js';
@@ -104,10 +106,10 @@ function readSplit(task: ResolvedTask, split: TestOptions['split'], labels: read
 function loadModel(folder: string, card: ModelCard): Model {
   const checkpoint = openHuggingFace(folder);
   try {
-    const specs = classifierVariables(checkpoint.config, card.labels.length);
-    const plan = planLoad(checkpoint, specs, card.labels.length);
+    const network = sequenceClassifier(checkpoint.config, card.labels.length);
+    const plan = planLoad(checkpoint, network.variables, true);
     if (plan.fresh.length > 0) throw new UserError('files', `${folder} lacks the weights ${plan.fresh.join(', ')}`);
-    const model = openModel(inferenceProgram(checkpoint.config, card.labels.length, card.precision));
+    const model = openModel(inferenceProgram(network, card.precision));
     for (const { spec, read } of plan.loaded) model.assign(spec.name, spec.shape, read());
     return model;
   } finally {

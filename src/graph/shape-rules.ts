@@ -189,6 +189,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   Abs: unary,
   Ceil: unary,
   Cos: unary,
+  Cumsum: unary,
   Elu: unary,
   Erf: unary,
   Exp: unary,

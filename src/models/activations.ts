@@ -24,11 +24,13 @@ function geluErf(x: Tensor): Tensor {
   return differentiable(
     [x],
     (save) => {
-      const cdf = tf.add(tf.mul(tf.erf(tf.mul(x, Math.SQRT1_2)), 0.5), 0.5);
+      const u = tf.mul(x, Math.SQRT1_2);
+      const cdf = tf.add(tf.mul(tf.erf(u), 0.5), 0.5);
       // The slope is taken here and not in the backward pass: it is one tensor to keep instead of two (x and cdf), of
       // the widest that a layer has. Where no gradient is asked for, nothing uses it and it is left out of the graph.
-      const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-      save([tf.add(tf.mul(x, density), cdf)]);
+      // x times the density exp(-x^2 / 2) / sqrt(2 pi) is u exp(-u^2 - log(pi) / 2): few passes over the memory.
+      const slope = tf.mul(u, tf.exp(tf.sub(-0.5 * Math.log(Math.PI), tf.square(u))));
+      save([tf.add(slope, cdf)]);
       return tf.mul(x, cdf);
     },
     (dy, [slope]) => [tf.mul(dy, slope!)],

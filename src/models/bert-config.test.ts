@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { bertConfigSchema, withDropout } from './bert-config.js';
+import { bertConfigSchema } from './bert-config.js';
+import { withDropout } from './model-config.js';
 
 /** BERT-base's own file, with keys that Transformers writes and that change nothing here. */
 const file = {

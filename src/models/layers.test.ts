@@ -59,7 +59,7 @@ function plainSoftmax(x: Tensor): Tensor {
 }
 
 function plainAttention(query: Tensor, key: Tensor, value: Tensor): Tensor {
-  const scores = tf.div(tf.matMul(query, tf.transpose(key, [0, 1, 3, 2])), Math.sqrt(4));
+  const scores = tf.matMul(query, tf.transpose(key, [0, 1, 3, 2]));
   return tf.matMul(plainSoftmax(tf.add(scores, bias())), value);
 }
 

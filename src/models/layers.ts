@@ -18,6 +18,12 @@ import { tf, type Tensor, type Tensor1D } from '../graph/index.js';
 /** Reads a variable by its name. */
 export type Weights = (name: string) => Tensor;
 
+/** What one forward pass goes through the model with. */
+export interface Pass {
+  readonly weights: Weights;
+  readonly dropout: Dropout;
+}
+
 /** x [N, in] times kernel [in, out] plus bias [out] -> [N, out]. */
 export function dense(x: Tensor, kernel: Tensor, bias: Tensor): Tensor {
   return differentiable(
@@ -95,6 +101,27 @@ export function firstRows(table: Tensor, length: number): Tensor {
   );
 }
 
+/** x [N, width] times the rows of a table [V, width] -> [N, V]: how near each x is to each row. */
+export function similarities(x: Tensor, table: Tensor): Tensor {
+  return differentiable(
+    [x, table],
+    (save) => {
+      save([x, table]);
+      return matMul(x, table, false, true);
+    },
+    (dy, [input, rows]) => [matMul(dy, rows!), matMul(dy, input!, true, false)],
+  );
+}
+
+/** x plus a bias [n] on its last axis. */
+export function addBias(x: Tensor, bias: Tensor): Tensor {
+  return differentiable(
+    [x, bias],
+    () => biasAdd(x, bias),
+    (dy) => [dy, biasAddGrad(dy)],
+  );
+}
+
 /** x times a constant. */
 export function scale(x: Tensor, factor: number): Tensor {
   return differentiable(
@@ -105,11 +132,12 @@ export function scale(x: Tensor, factor: number): Tensor {
 }
 
 /**
- * Scaled dot-product attention with the weights of all heads at once (arXiv:1706.03762).
+ * Dot-product attention with the weights of all heads at once (arXiv:1706.03762).
  *
- * @param query, key, value [B, A, S, D]
+ * @param query [B, A, Q, D], divided by sqrt(D) already
+ * @param key, value [B, A, S, D]
  * @param bias added to the scores before the softmax, [B, 1, 1, S]: 0 for a real token, very negative for padding
- * @returns [B, A, S, D]
+ * @returns [B, A, Q, D]
  */
 export function attention(
   query: Tensor,
@@ -118,9 +146,8 @@ export function attention(
   bias: Tensor,
   dropout: (x: Tensor) => Tensor,
 ): Tensor {
-  const headSize = query.shape[3]!;
-  const scores = batchMatMul(query, key, false, true); // [B, A, S, S]
-  const probabilities = softmax(tf.add(scale(scores, 1 / Math.sqrt(headSize)), bias));
+  const scores = batchMatMul(query, key, false, true); // [B, A, Q, S]
+  const probabilities = softmax(tf.add(scores, bias));
   return batchMatMul(dropout(probabilities), value, false, false);
 }
 

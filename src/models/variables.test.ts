@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { bertConfigSchema } from './bert-config.js';
-import { classifierVariables } from './classifier.js';
+import { sequenceClassifier } from './network.js';
 import { isDecayed } from './variables.js';
 
 const config = bertConfigSchema.parse({
@@ -15,7 +15,7 @@ const config = bertConfigSchema.parse({
 
 describe('the variables of a BERT classifier', () => {
   it('are those of a TensorFlow checkpoint, decayed but for biases and LayerNorm', () => {
-    const lines = classifierVariables(config, 5).map(
+    const lines = sequenceClassifier(config, 5).variables.map(
       ({ name, shape, initializer }) =>
         `${name} [${shape.join(', ')}] ${initializer.kind}${isDecayed(name) ? ', decayed' : ''}`,
     );

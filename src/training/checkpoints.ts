@@ -1,8 +1,7 @@
 import { existsSync, fsyncSync, mkdirSync, openSync, closeSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readJson } from '../checkpoints/huggingface.js';
-import { writeJson } from '../checkpoints/model-folder.js';
+import { readJson, writeJson } from '../checkpoints/json.js';
 import { UserError } from '../errors.js';
 import type { LoopState } from './loop.js';
 

@@ -1,8 +1,10 @@
 import { dirname } from 'node:path';
 import { UserError } from '../errors.js';
-import { openHuggingFace, parseConfig, planLoad, readJson, type LoadPlan } from '../checkpoints/huggingface.js';
-import { withDropout, type BertConfig } from '../models/bert-config.js';
-import { classifierVariables } from '../models/classifier.js';
+import { planLoad, type LoadPlan } from '../checkpoints/checkpoint.js';
+import { readConfigFile } from '../checkpoints/config-file.js';
+import { openHuggingFace } from '../checkpoints/huggingface.js';
+import { maxTokens, withDropout, type ModelConfig } from '../models/model-config.js';
+import { sequenceClassifier } from '../models/network.js';
 import type { ResolvedTask } from '../task/load.js';
 import { resolveModelSource } from '../sources/resolve.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
@@ -10,7 +12,7 @@ import type { Reporter } from '../ui/reporter.js';
 
 /** The model a task starts from, with its weights still on disk. */
 export interface StartingModel {
-  readonly config: BertConfig;
+  readonly config: ModelConfig;
   /** The folder of the tokenizer's files. */
   readonly tokenizerFolder: string;
   /** What is loaded; undefined: all weights are random. */
@@ -26,10 +28,10 @@ export interface StartingModel {
 export async function openStartingModel(task: ResolvedTask, reporter?: Reporter): Promise<StartingModel> {
   const { model } = task;
   const { dropout } = task.config.model;
-  const adapt = (config: BertConfig): BertConfig => (dropout === null ? config : withDropout(config, dropout));
+  const adapt = (config: ModelConfig): ModelConfig => (dropout === null ? config : withDropout(config, dropout));
   if (model.kind === 'random') {
     const path = model.config.path;
-    const { config } = parseConfig(path, readJson(path, `${path} does not exist`));
+    const { config } = readConfigFile(path, `${path} does not exist`);
     return {
       config: adapt(config),
       tokenizerFolder: model.vocab.path,
@@ -45,8 +47,7 @@ export async function openStartingModel(task: ResolvedTask, reporter?: Reporter)
     planLoad: (labels) => {
       // A head is taken over only where it answers with the same labels.
       const sameLabels = checkpoint.labels?.join('\n') === labels.join('\n');
-      const specs = classifierVariables(checkpoint.config, labels.length);
-      return planLoad(checkpoint, specs, sameLabels ? labels.length : undefined);
+      return planLoad(checkpoint, sequenceClassifier(checkpoint.config, labels.length).variables, sameLabels);
     },
     close: () => {
       checkpoint.close();
@@ -55,12 +56,13 @@ export async function openStartingModel(task: ResolvedTask, reporter?: Reporter)
 }
 
 /** Throws UserError where texts would not fit the model: more positions or ids than its tables have rows. */
-export function checkFit(config: BertConfig, tokenizer: Tokenizer, maxLength: number): void {
-  if (maxLength > config.max_position_embeddings) {
+export function checkFit(config: ModelConfig, tokenizer: Tokenizer, maxLength: number): void {
+  const longest = maxTokens(config);
+  if (maxLength > longest) {
     throw new UserError(
       'usage',
-      `model.max_length: got ${maxLength}, the model has ${config.max_position_embeddings} positions`,
-      `Use --set model.max_length=${config.max_position_embeddings} or less.`,
+      `model.max_length: got ${maxLength}, the model has ${longest} positions`,
+      `Use --set model.max_length=${longest} or less.`,
     );
   }
   if (tokenizer.vocabSize > config.vocab_size) {

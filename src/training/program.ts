@@ -13,16 +13,14 @@ import {
   type VariableScope,
 } from '../graph/index.js';
 import { statelessTruncatedNormal } from '../graph/ops.js';
-import type { BertConfig } from '../models/bert-config.js';
-import type { EncoderInputs } from '../models/bert.js';
-import { classifierLogits, classifierVariables } from '../models/classifier.js';
-import { meanCrossEntropy, noDropout, seededDropout, type Weights } from '../models/layers.js';
+import { meanCrossEntropy, noDropout, seededDropout } from '../models/layers.js';
+import type { Network } from '../models/network.js';
+import type { EncoderInputs } from '../models/transformer.js';
 import { isDecayed, type VariableSpec } from '../models/variables.js';
 import { applyAdamW, clipByGlobalNorm, globalNorm, momentNames, type AdamWSettings } from './optimizer.js';
 
 export interface TrainingProgramOptions {
-  readonly config: BertConfig;
-  readonly numLabels: number;
+  readonly network: Network;
   readonly precision: Precision;
   readonly optimizer: AdamWSettings;
   /** Gradients are scaled down to this global norm; 0: never. */
@@ -47,7 +45,8 @@ const variableOf = ({ name, shape }: VariableSpec): Variable => ({ name, shape, 
  * - `save/...`, `restore/...` of the groups `weights` and `moments`
  */
 export function trainingProgram(options: TrainingProgramOptions): Program {
-  const specs = classifierVariables(options.config, options.numLabels);
+  const { network } = options;
+  const specs = network.variables;
   const fresh = specs.filter((spec) => options.fresh === undefined || options.fresh.includes(spec.name));
   const weights = specs.map(variableOf);
   const moments = weights.flatMap((weight) => momentNames(weight.name).map((name) => ({ ...weight, name })));
@@ -56,8 +55,8 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
     variables: [...weights, ...moments],
     precision: options.precision,
     functions: {
-      train: trainFunction(options, specs),
-      predict: predictFunction(options.config),
+      train: trainFunction(options),
+      predict: predictFunction(network),
       ...(fresh.length > 0 ? { initialize: initializeFunction(fresh) } : {}),
       resetOptimizer: resetFunction(moments),
     },
@@ -67,12 +66,12 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
 }
 
 /** The part of the graph that a finished model needs: `predict`, weights in and out. */
-export function inferenceProgram(config: BertConfig, numLabels: number, precision: Precision): Program {
-  const weights = classifierVariables(config, numLabels).map(variableOf);
+export function inferenceProgram(network: Network, precision: Precision): Program {
+  const weights = network.variables.map(variableOf);
   return buildProgram({
     variables: weights,
     precision,
-    functions: { predict: predictFunction(config) },
+    functions: { predict: predictFunction(network) },
     accessible: weights.map((variable) => variable.name),
   });
 }
@@ -83,7 +82,7 @@ const encoderInputsOf = (inputs: NamedTensors): EncoderInputs => ({
   attentionMask: inputs.attentionMask!,
 });
 
-function trainFunction(options: TrainingProgramOptions, specs: readonly VariableSpec[]): FunctionSpec {
+function trainFunction(options: TrainingProgramOptions): FunctionSpec {
   return {
     inputs: {
       ...encoderInputs,
@@ -94,13 +93,13 @@ function trainFunction(options: TrainingProgramOptions, specs: readonly Variable
       decayFactor: scalar,
     },
     build(inputs, variables) {
-      const { loss, gradients } = lossAndGradients(options.config, specs, inputs, variables);
+      const { loss, gradients } = lossAndGradients(options.network, inputs, variables);
       const norm = globalNorm(gradients);
       const { maxGradNorm } = options;
       const clipped = maxGradNorm > 0 ? clipByGlobalNorm(gradients, norm, maxGradNorm) : gradients;
       applyAdamW(
         variables,
-        specs.map(({ name }, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) })),
+        options.network.variables.map(({ name }, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) })),
         options.optimizer,
         { stepSize: inputs.stepSize!, epsilon: inputs.epsilon!, decayFactor: inputs.decayFactor! },
       );
@@ -109,31 +108,27 @@ function trainFunction(options: TrainingProgramOptions, specs: readonly Variable
   };
 }
 
-/** The mean loss of a batch, and its gradient with respect to each variable, in the order of `specs`. */
+/** The mean loss of a batch, and its gradient with respect to each of the network's variables, in their order. */
 export function lossAndGradients(
-  config: BertConfig,
-  specs: readonly VariableSpec[],
+  network: Network,
   inputs: NamedTensors,
   variables: Pick<VariableScope, 'read'>,
 ): { loss: Tensor; gradients: Tensor[] } {
+  const specs = network.variables;
   const values = specs.map(({ name }) => variables.read(name));
   const { value, grads } = tf.valueAndGrads((...given: Tensor[]) => {
     const byName = new Map(specs.map(({ name }, i) => [name, given[i]!]));
-    const weights: Weights = (name) => byName.get(name)!;
-    const dropout = seededDropout(inputs.dropoutSeed!);
-    return meanCrossEntropy(
-      classifierLogits(config, weights, encoderInputsOf(inputs), dropout),
-      inputs.labels!,
-    ) as Scalar;
+    const pass = { weights: (name: string) => byName.get(name)!, dropout: seededDropout(inputs.dropoutSeed!) };
+    return meanCrossEntropy(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!) as Scalar;
   })(values);
   return { loss: value, gradients: grads };
 }
 
-function predictFunction(config: BertConfig): FunctionSpec {
+function predictFunction(network: Network): FunctionSpec {
   return {
     inputs: encoderInputs,
     build: (inputs, variables) => ({
-      logits: classifierLogits(config, variables.read.bind(variables), encoderInputsOf(inputs), noDropout),
+      logits: network.logits({ weights: variables.read.bind(variables), dropout: noDropout }, encoderInputsOf(inputs)),
     }),
   };
 }

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { writeModelHead, writeModelWeights } from '../../src/checkpoints/model-folder.js';
 import { buildProgram, dimension, openSession, type HostTensor, type TensorSpec } from '../../src/graph/index.js';
 import { activationNames } from '../../src/models/activation-names.js';
-import { classifierVariables } from '../../src/models/classifier.js';
+import { sequenceClassifier } from '../../src/models/network.js';
 import { inferenceProgram, lossAndGradients } from '../../src/training/program.js';
 import { arraySchema, askPython, type PythonArray } from './python.js';
 import {
@@ -45,8 +45,8 @@ function largestDifference(got: ArrayLike<number>, expected: readonly number[]):
 
 /** The gradient of each variable and the loss of the tiny batch; the weights are inputs of this graph. */
 function computeGradients(folder: string): { loss: number; gradients: Map<string, Float32Array> } {
-  const config = readConfig(folder);
-  const specs = classifierVariables(config, tinyLabels);
+  const network = sequenceClassifier(readConfig(folder), tinyLabels);
+  const specs = network.variables;
   const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
   const session = openSession(
     buildProgram({
@@ -62,7 +62,7 @@ function computeGradients(folder: string): { loss: number; gradients: Map<string
             ...Object.fromEntries(specs.map(({ name, shape }) => [name, { dtype: 'float32', shape }])),
           },
           build(inputs) {
-            const { loss, gradients } = lossAndGradients(config, specs, inputs, { read: (name) => inputs[name]! });
+            const { loss, gradients } = lossAndGradients(network, inputs, { read: (name) => inputs[name]! });
             return { loss, ...Object.fromEntries(specs.map(({ name }, i) => [name, gradients[i]!])) };
           },
         },
@@ -89,7 +89,7 @@ function floats({ data }: HostTensor): Float32Array {
 }
 
 function computeLogits(folder: string): Float32Array {
-  const session = openSession(inferenceProgram(readConfig(folder), tinyLabels, 'fp32'));
+  const session = openSession(inferenceProgram(sequenceClassifier(readConfig(folder), tinyLabels), 'fp32'));
   try {
     loadWeights(session, folder, tinyLabels);
     return floats(session.run('predict', tokenInputs(tinyBatch)).logits!);
@@ -137,7 +137,7 @@ describe('a BERT classifier compared with PyTorch and Transformers', () => {
         const [folder, answer] = [folderOf(activation), answers[i]];
         const { loss, gradients } = computeGradients(folder);
         expect(loss).to.be.closeTo(answer!.loss, 1e-5);
-        const specs = classifierVariables(readConfig(folder), tinyLabels);
+        const specs = sequenceClassifier(readConfig(folder), tinyLabels).variables;
         expect(specs).to.have.length(Object.keys(answer!.gradients).length);
         for (const spec of specs) {
           const { name, transposed: isTransposed } = transformersName(spec);
@@ -200,7 +200,9 @@ describe('a BERT classifier compared with PyTorch and Transformers', () => {
     } as const;
     const weights = readWeights(source, tinyLabels);
     writeModelHead(target, config, card, []);
-    writeModelWeights(target, config, classifierVariables(config, tinyLabels), (name) => floats(weights[name]!));
+    writeModelWeights(target, config, sequenceClassifier(config, tinyLabels).variables, (name) =>
+      floats(weights[name]!),
+    );
     const read = askPython(
       'pretrained_model.py',
       { folder: target, batch: tinyBatch },

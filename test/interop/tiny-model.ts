@@ -1,7 +1,8 @@
 import type { HostTensor, Session } from '../../src/graph/index.js';
-import { openHuggingFace, planLoad } from '../../src/checkpoints/huggingface.js';
-import type { BertConfig } from '../../src/models/bert-config.js';
-import { classifierVariables } from '../../src/models/classifier.js';
+import { planLoad } from '../../src/checkpoints/checkpoint.js';
+import { openHuggingFace } from '../../src/checkpoints/huggingface.js';
+import type { ModelConfig } from '../../src/models/model-config.js';
+import { sequenceClassifier } from '../../src/models/network.js';
 import type { VariableSpec } from '../../src/models/variables.js';
 
 /** All sizes differ, so that a swapped axis fails: batch 3, sequence 7, hidden 8, heads 2 of 4, 5 labels. */
@@ -71,7 +72,7 @@ export const int32Vector = (values: readonly number[]): HostTensor => ({
 export function readWeights(folder: string, numLabels: number): Record<string, HostTensor> {
   const checkpoint = openHuggingFace(folder);
   try {
-    const plan = planLoad(checkpoint, classifierVariables(checkpoint.config, numLabels), numLabels);
+    const plan = planLoad(checkpoint, sequenceClassifier(checkpoint.config, numLabels).variables, true);
     if (plan.fresh.length > 0) throw new Error(`${folder} lacks ${plan.fresh.join(', ')}`);
     return Object.fromEntries(plan.loaded.map(({ spec, read }) => [spec.name, { shape: spec.shape, data: read() }]));
   } finally {
@@ -84,7 +85,7 @@ export function loadWeights(session: Session, folder: string, numLabels: number)
   for (const [name, value] of Object.entries(readWeights(folder, numLabels))) session.run(`assign/${name}`, { value });
 }
 
-export function readConfig(folder: string): BertConfig {
+export function readConfig(folder: string): ModelConfig {
   const checkpoint = openHuggingFace(folder);
   checkpoint.close();
   return checkpoint.config;

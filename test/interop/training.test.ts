@@ -7,7 +7,8 @@ import { assembleBatch, planBatches, type Batch } from '../../src/data/batches.j
 import { encodeExamples } from '../../src/data/encode.js';
 import { createRandom } from '../../src/data/random.js';
 import { readExamples } from '../../src/data/read.js';
-import { withDropout } from '../../src/models/bert-config.js';
+import { withDropout } from '../../src/models/model-config.js';
+import { sequenceClassifier } from '../../src/models/network.js';
 import { resolvePypiModel } from '../../src/sources/pypi.js';
 import { loadTokenizer } from '../../src/tokenization/load.js';
 import type { AdamWSettings } from '../../src/training/optimizer.js';
@@ -54,9 +55,9 @@ function trainInPython(request: {
 }
 
 function trainHere(folder: string, numLabels: number, settings: Settings, batches: readonly Batch[]): Progress {
-  const config = withDropout(readConfig(folder), 0);
+  const network = sequenceClassifier(withDropout(readConfig(folder), 0), numLabels);
   const { maxGradNorm } = settings;
-  const program = trainingProgram({ config, numLabels, precision: 'fp32', optimizer: settings, maxGradNorm });
+  const program = trainingProgram({ network, precision: 'fp32', optimizer: settings, maxGradNorm });
   const trainer = openTrainer(program, settings, 1);
   try {
     trainer.initialize(1);

@@ -1,10 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dump } from 'js-yaml';
-import { writeJson, writeModelWeights } from '../../src/checkpoints/model-folder.js';
+import { writeJson } from '../../src/checkpoints/json.js';
+import { writeModelWeights } from '../../src/checkpoints/model-folder.js';
 import { createRandom } from '../../src/data/random.js';
-import { bertVariables } from '../../src/models/bert.js';
 import { bertConfigSchema } from '../../src/models/bert-config.js';
+import { modelOf } from '../../src/models/network.js';
 
 /** A task small enough to be trained in a second: a BERT of 2 layers and sentences that one word decides. */
 
@@ -29,7 +30,7 @@ export function writeTinyModel(folder: string): string {
   writeJson(join(folder, 'config.json'), tinyConfig);
   writeFileSync(join(folder, 'vocab.txt'), `${vocabulary.join('\n')}\n`);
   const config = bertConfigSchema.parse(tinyConfig);
-  const specs = bertVariables(config).filter(({ name }) => !name.startsWith('bert/pooler/'));
+  const specs = modelOf(config).variables;
   const random = createRandom(7);
   writeModelWeights(folder, config, specs, (name) => {
     const size = specs.find((spec) => spec.name === name)!.shape.reduce((product, dim) => product * dim, 1);

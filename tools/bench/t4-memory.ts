@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { createRandom } from '../../src/data/random.js';
 import { bertConfigSchema } from '../../src/models/bert-config.js';
+import { sequenceClassifier } from '../../src/models/network.js';
 import { trainingProgram } from '../../src/training/program.js';
 import { openTrainer } from '../../src/training/trainer.js';
 
@@ -16,7 +17,12 @@ const config = bertConfigSchema.parse({
   intermediate_size: 256,
 });
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
-const program = trainingProgram({ config, numLabels: 2, precision: 'fp32', optimizer, maxGradNorm: 1 });
+const program = trainingProgram({
+  network: sequenceClassifier(config, 2),
+  precision: 'fp32',
+  optimizer,
+  maxGradNorm: 1,
+});
 const trainer = openTrainer(program, optimizer, 1);
 trainer.initialize(1);
 const random = createRandom(1);

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { createRandom } from '../../src/data/random.js';
 import { bertConfigSchema } from '../../src/models/bert-config.js';
+import { sequenceClassifier } from '../../src/models/network.js';
 import { trainingProgram } from '../../src/training/program.js';
 import { openTrainer } from '../../src/training/trainer.js';
 import { nodeBackend } from '../../src/graph/index.js';
@@ -24,7 +25,12 @@ const config = bertConfigSchema.parse({
 });
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 const { precision } = settings;
-const program = trainingProgram({ config, numLabels: bertBase.labels, precision, optimizer, maxGradNorm: 1 });
+const program = trainingProgram({
+  network: sequenceClassifier(config, bertBase.labels),
+  precision,
+  optimizer,
+  maxGradNorm: 1,
+});
 const trainer = openTrainer(program, optimizer, 1);
 trainer.initialize(1);
 

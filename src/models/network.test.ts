@@ -14,9 +14,10 @@ import {
   type TensorSpec,
 } from '../graph/index.js';
 import { lossAndGradients } from '../training/program.js';
-import { bertConfigSchema, withDropout } from './bert-config.js';
-import { classifierLogits, classifierVariables } from './classifier.js';
+import { bertConfigSchema } from './bert-config.js';
 import { noDropout, type Weights } from './layers.js';
+import { withDropout } from './model-config.js';
+import { sequenceClassifier } from './network.js';
 
 /** All sizes differ, so that a swapped axis fails. */
 const config = withDropout(
@@ -31,9 +32,10 @@ const config = withDropout(
   }),
   0,
 );
-const dropping = withDropout(config, 0.4);
 const numLabels = 5;
-const specs = classifierVariables(config, numLabels);
+const network = sequenceClassifier(config, numLabels);
+const dropping = sequenceClassifier(withDropout(config, 0.4), numLabels);
+const specs = network.variables;
 
 const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
 const inputSpecs = { inputIds: tokens, tokenTypeIds: tokens, attentionMask: tokens };
@@ -52,14 +54,14 @@ const encoderInputs = ({ inputIds, tokenTypeIds, attentionMask }: NamedTensors) 
 const predict: FunctionSpec = {
   inputs: inputSpecs,
   build: (inputs, variables) => ({
-    logits: classifierLogits(config, variables.read.bind(variables), encoderInputs(inputs), noDropout),
+    logits: network.logits({ weights: variables.read.bind(variables), dropout: noDropout }, encoderInputs(inputs)),
   }),
 };
 
 const gradients: FunctionSpec = {
   inputs: trainSpecs,
   build(inputs, variables) {
-    const { loss, gradients: list } = lossAndGradients(dropping, specs, inputs, variables);
+    const { loss, gradients: list } = lossAndGradients(dropping, inputs, variables);
     return { loss, ...Object.fromEntries(specs.map(({ name }, i) => [name, list[i]!])) };
   },
 };
@@ -172,7 +174,7 @@ describe('the BERT classifier', () => {
             read.add(name);
             return variables.read(name);
           };
-          return { logits: classifierLogits(config, weights, encoderInputs(inputs), noDropout) };
+          return { logits: network.logits({ weights, dropout: noDropout }, encoderInputs(inputs)) };
         },
       },
       batchOf(2, 3),
@@ -254,7 +256,7 @@ describe("the BERT classifier compared with Transformers' BertForSequenceClassif
   it('gives the same logits for the same weights', () => {
     const matrix = (numbers: number[][]): HostTensor => integers([numbers.length, numbers[0]!.length], numbers.flat());
     const { input_ids, token_type_ids, attention_mask } = fixture.inputs;
-    const weights = classifierVariables(fixture.config, numLabels);
+    const { variables: weights, logits: forward } = sequenceClassifier(fixture.config, numLabels);
     expect(weights.map(({ name }) => name)).to.have.members(Object.keys(fixture.weights));
     const tensors = [
       ...[input_ids, token_type_ids, attention_mask].map(matrix),
@@ -263,7 +265,7 @@ describe("the BERT classifier compared with Transformers' BertForSequenceClassif
     const [logits] = runEagerly(tensors, (inputIds, tokenTypeIds, attentionMask, ...values) => {
       const byName = new Map(weights.map(({ name }, i) => [name, values[i]!]));
       const inputs = { inputIds, tokenTypeIds, attentionMask };
-      return [classifierLogits(fixture.config, (name) => byName.get(name)!, inputs, noDropout)];
+      return [forward({ weights: (name) => byName.get(name)!, dropout: noDropout }, inputs)];
     });
     expect(largestDifference(logits!, floats([3, numLabels], fixture.logits.flat()))).to.be.below(2e-6);
   });

@@ -1,0 +1,42 @@
+import { UserError } from '../errors.js';
+import { modelConfigSchema, modelTypes, type ModelConfig } from '../models/model-config.js';
+import { readJson } from './json.js';
+
+/** A model's configuration as its file has it. */
+export interface ConfigFile {
+  readonly path: string;
+  readonly config: ModelConfig;
+  /** Label names by id, from `id2label`; undefined where the file has none. */
+  readonly labels: readonly string[] | undefined;
+}
+
+/**
+ * Reads a configuration with Hugging Face's keys, of any family. Throws UserError 'files' naming each key that is wrong
+ * or not supported; `absent` is the message where there is no such file.
+ */
+export function readConfigFile(path: string, absent: string): ConfigFile {
+  return parseConfig(path, readJson(path, absent));
+}
+
+/** As readConfigFile, of what was read (and adapted) already. */
+export function parseConfig(path: string, json: unknown): ConfigFile {
+  const parsed = modelConfigSchema.safeParse(json);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => {
+      const value = issue.path.reduce<unknown>((parent, key) => property(parent, key), json);
+      const got = value === undefined ? 'nothing' : JSON.stringify(value);
+      return `${path}: ${issue.path.join('.')}: got ${got}, ${issue.message}`;
+    });
+    throw new UserError('files', problems.join('\n'), `t4 knows the model types ${modelTypes.join(', ')}.`);
+  }
+  return { path, config: parsed.data, labels: labelNames(parsed.data.id2label) };
+}
+
+const property = (value: unknown, key: PropertyKey): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+
+function labelNames(id2label: Readonly<Record<string, string>> | null | undefined): string[] | undefined {
+  if (id2label === null || id2label === undefined) return undefined;
+  const names = Object.keys(id2label).flatMap((_, id) => id2label[String(id)] ?? []);
+  return names.length === Object.keys(id2label).length && names.length >= 2 ? names : undefined;
+}

@@ -1,0 +1,162 @@
+import { tf, type Tensor } from '../graph/index.js';
+import { activations } from './activations.js';
+import type { ActivationName } from './activation-names.js';
+import { attention, dense, embedding, firstRows, layerNorm, scale, type Pass } from './layers.js';
+import { denseVariables, layerNormVariables, type VariableSpec } from './variables.js';
+
+/**
+ * The encoder that all the families stand on: embeddings, and layers that normalise after each residual sum (Vaswani et
+ * al., arXiv:1706.03762; Devlin et al., arXiv:1810.04805). Which layers, how wide and under which names the family says.
+ * Letters: B batch, S sequence, N = B * S, H hidden, A heads, D = H / A, I intermediate.
+ */
+
+export interface EncoderInputs {
+  /** int32 [B, S] */
+  readonly inputIds: Tensor;
+  /** int32 [B, S]: 0 for the first segment, 1 for the second */
+  readonly tokenTypeIds: Tensor;
+  /** int32 [B, S]: 1 for a real token, 0 for padding */
+  readonly attentionMask: Tensor;
+}
+
+/** The scopes of a layer's variables; each holds `kernel` and `bias`, the norms `gamma` and `beta`. */
+export interface LayerScopes {
+  readonly query: string;
+  readonly key: string;
+  readonly value: string;
+  readonly attentionOutput: string;
+  readonly attentionNorm: string;
+  readonly intermediate: string;
+  readonly output: string;
+  readonly outputNorm: string;
+}
+
+/** What is the same in every layer of a model. Rates are those of dropout. */
+export interface LayerSettings {
+  readonly hidden: number;
+  readonly heads: number;
+  readonly intermediate: number;
+  readonly activation: ActivationName;
+  readonly epsilon: number;
+  readonly attentionRate: number;
+  readonly attentionOutputRate: number;
+  readonly outputRate: number;
+}
+
+/** A family's encoder behind its embeddings. Layers that share their weights have the same scopes. */
+export interface Encoder {
+  readonly layers: readonly LayerScopes[];
+  readonly settings: LayerSettings;
+  /** [N, H] */
+  embed(pass: Pass, inputs: EncoderInputs): Tensor;
+}
+
+/** The variables of one layer, in the order of the forward pass. */
+export function layerVariables(scopes: LayerScopes, settings: LayerSettings, deviation: number): VariableSpec[] {
+  const { hidden, intermediate } = settings;
+  return [
+    ...denseVariables(scopes.query, hidden, hidden, deviation),
+    ...denseVariables(scopes.key, hidden, hidden, deviation),
+    ...denseVariables(scopes.value, hidden, hidden, deviation),
+    ...denseVariables(scopes.attentionOutput, hidden, hidden, deviation),
+    ...layerNormVariables(scopes.attentionNorm, hidden),
+    ...denseVariables(scopes.intermediate, hidden, intermediate, deviation),
+    ...denseVariables(scopes.output, intermediate, hidden, deviation),
+    ...layerNormVariables(scopes.outputNorm, hidden),
+  ];
+}
+
+/** The last layer's hidden states, [N, H]. */
+export function hiddenStates({ layers, settings, embed }: Encoder, pass: Pass, inputs: EncoderInputs): Tensor {
+  const bias = paddingBias(inputs.attentionMask);
+  let states = embed(pass, inputs);
+  for (const scopes of layers) states = layer(scopes, settings, pass, states, states, bias);
+  return states;
+}
+
+/**
+ * The last layer's hidden state of each sequence's first token, [B, H]: all that a sentence classifier looks at. The
+ * last layer is computed for that token alone, which attends to all others; its other outputs would not be used.
+ */
+export function firstTokenState({ layers, settings, embed }: Encoder, pass: Pass, inputs: EncoderInputs): Tensor {
+  const bias = paddingBias(inputs.attentionMask);
+  const [batch, length] = inputs.inputIds.shape as [number, number];
+  let states = embed(pass, inputs);
+  for (const scopes of layers.slice(0, -1)) states = layer(scopes, settings, pass, states, states, bias);
+  const sequences = tf.reshape(states, [batch, length, settings.hidden]);
+  const first = tf.reshape(tf.slice(sequences, [0, 0, 0], [batch, 1, settings.hidden]), [batch, settings.hidden]);
+  return layer(layers[layers.length - 1]!, settings, pass, first, states, bias);
+}
+
+/** 0 for a real token, -1e9 for padding: a weight of exactly 0 after the softmax. int32 [B, S] -> [B, 1, 1, S] */
+function paddingBias(attentionMask: Tensor): Tensor {
+  const [batch, length] = attentionMask.shape as [number, number];
+  return tf.reshape(tf.mul(tf.sub(1, tf.cast(attentionMask, 'float32')), -1e9), [batch, 1, 1, length]);
+}
+
+/**
+ * One layer's output for `queries`, some or all of the tokens: [B * Q, H], Q of each sequence. They attend to all
+ * `states` [N, H].
+ */
+function layer(
+  scopes: LayerScopes,
+  settings: LayerSettings,
+  pass: Pass,
+  queries: Tensor,
+  states: Tensor,
+  bias: Tensor,
+): Tensor {
+  const { dropout } = pass;
+  const context = selfAttention(scopes, settings, pass, queries, states, bias);
+  const attended = dropout(linear(pass, scopes.attentionOutput, context), settings.attentionOutputRate);
+  const attentionOutput = normalise(pass, scopes.attentionNorm, tf.add(attended, queries), settings.epsilon);
+  const intermediate = activations[settings.activation](linear(pass, scopes.intermediate, attentionOutput)); // [B * Q, I]
+  const output = dropout(linear(pass, scopes.output, intermediate), settings.outputRate);
+  return normalise(pass, scopes.outputNorm, tf.add(output, attentionOutput), settings.epsilon);
+}
+
+/** [B * Q, H] and [N, H] -> [B * Q, H] */
+function selfAttention(
+  scopes: LayerScopes,
+  { hidden, heads, attentionRate }: LayerSettings,
+  pass: Pass,
+  queries: Tensor,
+  states: Tensor,
+  bias: Tensor,
+): Tensor {
+  const batch = bias.shape[0];
+  const size = hidden / heads;
+  const split = (x: Tensor): Tensor =>
+    tf.transpose(tf.reshape(x, [batch, x.shape[0] / batch, heads, size]), [0, 2, 1, 3]); // [B, A, Q or S, D]
+  // Scaled here and not after the product: a query is narrower than its scores where sequences are long.
+  const query = split(scale(linear(pass, scopes.query, queries), 1 / Math.sqrt(size)));
+  const key = split(linear(pass, scopes.key, states));
+  const value = split(linear(pass, scopes.value, states));
+  const context = attention(query, key, value, bias, (x) => pass.dropout(x, attentionRate));
+  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [queries.shape[0], hidden]);
+}
+
+/** The names of an embedding's variables; without `types` the model has no segments. */
+export interface EmbeddingNames {
+  readonly words: string;
+  readonly positions: string;
+  readonly types?: string;
+}
+
+/** Rows of tables for words, segments and positions, summed: [N, width]. Positions count from 0. */
+export function embedTokens({ weights }: Pass, names: EmbeddingNames, inputs: EncoderInputs): Tensor {
+  const [batch, length] = inputs.inputIds.shape as [number, number];
+  const words = embedding(weights(names.words), inputs.inputIds); // [N, width]
+  const width = words.shape[1]!;
+  const sum = names.types === undefined ? words : tf.add(words, embedding(weights(names.types), inputs.tokenTypeIds));
+  const positions = firstRows(weights(names.positions), length); // [S, width]
+  return tf.reshape(tf.add(tf.reshape(sum, [batch, length, width]), positions), [batch * length, width]);
+}
+
+/** x [N, in] through the dense layer of a scope -> [N, out]. */
+export const linear = ({ weights }: Pass, scope: string, x: Tensor): Tensor =>
+  dense(x, weights(`${scope}/kernel`), weights(`${scope}/bias`));
+
+/** LayerNorm with the variables of a scope, [N, H]. */
+export const normalise = ({ weights }: Pass, scope: string, x: Tensor, epsilon: number): Tensor =>
+  layerNorm(x, weights(`${scope}/gamma`), weights(`${scope}/beta`), epsilon);
