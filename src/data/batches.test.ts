@@ -14,7 +14,9 @@ const tokenizer: Tokenizer = {
   clsTokenId: 1,
   sepTokenId: 2,
   maskTokenId: undefined,
+  notes: [],
   tokens: (ids) => Array.from(ids, String),
+  textOf: String,
   encode: (text, pair, maxLength) => {
     const codes = (of: string) => Array.from(of, (c) => c.charCodeAt(0));
     const first = [1, ...codes(text), 2];

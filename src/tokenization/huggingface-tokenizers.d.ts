@@ -12,10 +12,33 @@ declare module '@huggingface/tokenizers' {
   export class Tokenizer {
     /** @throws Error on a part that it does not know */
     constructor(tokenizer: object, config: object);
+    /** Pieces of text to tokens, by BPE, WordPiece or the like. */
+    readonly model: (pieces: string[]) => string[];
     readonly post_processor: PostProcessor | null;
-    encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-    token_to_id(token: string): number | undefined;
-    id_to_token(id: number): string | undefined;
-    get_vocab(): Map<string, number>;
+  }
+
+  export class BertNormalizer {
+    constructor(config: object);
+    normalize(text: string): string;
+  }
+
+  export class ReplaceNormalizer {
+    constructor(config: object);
+    normalize(text: string): string;
+  }
+
+  export class SplitPreTokenizer {
+    constructor(config: object);
+    pre_tokenize_text(text: string): string[];
+  }
+
+  export class PunctuationPreTokenizer {
+    constructor(config: object);
+    pre_tokenize_text(text: string): string[];
+  }
+
+  export class DigitsPreTokenizer {
+    constructor(config: object);
+    pre_tokenize_text(text: string): string[];
   }
 }

@@ -3,22 +3,39 @@ import { join } from 'node:path';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { addedTokenSchema } from './added-tokens.js';
+import { tokenizerFromSentencePiece } from './albert.js';
+import { fromByteCharacters } from './byte-level.js';
 import { readTokenizerConfig, specialTokens, type TokenizerConfig } from './config.js';
+import type { TokenizerContent } from './content.js';
+import { findFairseqFiles, tokenizerFromFairseq } from './fairseq.js';
 import { readJsonFile } from './json-file.js';
-import { matchReference } from './normalizer.js';
+import { createNormalizer } from './normalizer.js';
+import { createPreTokenizer } from './pre-tokenizer.js';
+import { tokenizerFromBpe } from './roberta.js';
 import { readTemplate, type Template } from './template.js';
+import { createTextEncoder } from './text-encoder.js';
 import type { Encoding, Tokenizer } from './tokenizer.js';
 import { longestFirst } from './truncate.js';
+import { createUnigram, unigramSchema } from './unigram.js';
 import { tokenizerFromVocab } from './vocab.js';
 
 const tokenizerSchema = z.looseObject({
-  added_tokens: z.array(
-    z.looseObject({ id: z.number().int().nonnegative(), content: z.string(), single_word: z.boolean().optional() }),
-  ),
+  added_tokens: z.array(addedTokenSchema),
   normalizer: z.unknown(),
+  pre_tokenizer: z.unknown(),
   post_processor: z.looseObject({ type: z.string() }),
-  model: z.looseObject({ unk_token: z.string().nullish() }),
+  decoder: z.looseObject({ type: z.string() }).nullish(),
+  model: z.looseObject({
+    type: z.string().optional(),
+    unk_token: z.string().nullish(),
+    vocab: z.union([z.record(z.string(), z.int().nonnegative()), z.array(z.tuple([z.string(), z.number()]))]),
+  }),
 });
+
+type TokenizerJson = z.infer<typeof tokenizerSchema>;
+
+const sentencePieceNames = ['spiece.model', '30k-clean.model'];
 
 /** What a tokenizer may consist of: those that exist go along into a saved model. */
 const fileNames = [
@@ -26,63 +43,93 @@ const fileNames = [
   'vocab.txt',
   'tokenizer_config.json',
   'special_tokens_map.json',
+  'added_tokens.json',
   'vocab.json',
   'merges.txt',
+  'dict.txt',
+  'encoder.json',
+  'vocab.bpe',
+  ...sentencePieceNames,
 ];
 
 /**
- * Loads the tokenizer of a model's folder: tokenizer.json, else a bare vocab.txt (WordPiece). Settings in
- * tokenizer_config.json beside it count as they do in Transformers; truncation and padding set inside tokenizer.json
- * do not.
+ * Loads the tokenizer of a model's folder: tokenizer.json, else what the families have without one: vocab.json and
+ * merges.txt (RoBERTa), dict.txt with encoder.json and vocab.bpe (fairseq), spiece.model or 30k-clean.model (ALBERT),
+ * vocab.txt (WordPiece: BERT, DistilBERT, ELECTRA). Settings in tokenizer_config.json beside it count as they do in
+ * Transformers; truncation and padding set inside tokenizer.json do not.
  *
  * @throws UserError 'files' when files are missing, broken, or ask for something that is not supported
  */
 export function loadTokenizer(folder: string): Tokenizer {
-  const jsonPath = join(folder, 'tokenizer.json');
-  const vocabPath = join(folder, 'vocab.txt');
-  const fromJson = existsSync(jsonPath);
-  if (!fromJson && !existsSync(vocabPath)) throw noTokenizer(folder);
-  const path = fromJson ? jsonPath : vocabPath;
   const config = readTokenizerConfig(folder);
-  const json = fromJson
-    ? readJsonFile(jsonPath, tokenizerSchema)
-    : tokenizerSchema.parse(tokenizerFromVocab(vocabPath, config));
+  const content = readContent(folder, config);
+  const json = tokenizerSchema.parse(content.json);
   const partial = json.added_tokens.find((token) => token.single_word === true);
   if (partial !== undefined) {
-    throw new UserError('files', `${path}: added token "${partial.content}" has single_word, which is not supported`);
+    throw new UserError(
+      'files',
+      `${content.path}: added token "${partial.content}" has single_word, which is not supported`,
+    );
   }
-  const library = createLibrary(path, json, config);
-  const template = templateOf(path, library, json.post_processor.type === 'RobertaProcessing');
-  const unk = json.model.unk_token ?? config.names.unk;
   const files = fileNames.map((name) => join(folder, name)).filter((file) => existsSync(file));
-  return createTokenizer(path, library, template, { ...config, names: { ...config.names, unk } }, files);
+  return createTokenizer(content, json, config, files);
 }
 
-function createLibrary(path: string, json: z.infer<typeof tokenizerSchema>, config: TokenizerConfig): Library {
-  try {
-    return new Library({ ...json, normalizer: matchReference(json.normalizer, config.bert) }, config.raw);
-  } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
-    throw new UserError('files', `${path}: not a tokenizer that can be used: ${reason}`);
+function readContent(folder: string, config: TokenizerConfig): TokenizerContent {
+  const at = (name: string) => join(folder, name);
+  const has = (name: string) => existsSync(at(name));
+  if (has('tokenizer.json')) {
+    const path = at('tokenizer.json');
+    return { path, json: readJsonFile(path, tokenizerSchema), notes: [] };
   }
+  if (has('vocab.json') && has('merges.txt')) return tokenizerFromBpe(at('vocab.json'), at('merges.txt'), config);
+  const sentencePiece = sentencePieceNames.find(has);
+  if (sentencePiece !== undefined) return tokenizerFromSentencePiece(at(sentencePiece), config);
+  if (has('vocab.txt')) return tokenizerFromVocab(at('vocab.txt'), config);
+  const fairseq = findFairseqFiles(folder);
+  if (fairseq !== undefined) return tokenizerFromFairseq(fairseq, config);
+  throw noTokenizer(folder);
+}
+
+/** Ids of a vocabulary, both ways, the added tokens with them. */
+interface Vocabulary {
+  readonly ids: ReadonlyMap<string, number>;
+  readonly tokens: ReadonlyMap<number, string>;
+  /** The largest id + 1. */
+  readonly size: number;
+}
+
+function vocabularyOf({ model, added_tokens }: TokenizerJson): Vocabulary {
+  const ids = Array.isArray(model.vocab)
+    ? new Map(model.vocab.map(([token], id) => [token, id]))
+    : new Map(Object.entries(model.vocab));
+  for (const { content, id } of added_tokens) ids.set(content, id);
+  const tokens = new Map([...ids].map(([token, id]) => [id, token]));
+  let largest = -1;
+  for (const id of tokens.keys()) largest = Math.max(largest, id);
+  return { ids, tokens, size: largest + 1 };
 }
 
 function createTokenizer(
-  path: string,
-  library: Library,
-  template: Template,
+  { path, notes }: TokenizerContent,
+  json: TokenizerJson,
   config: TokenizerConfig,
-  files: string[],
+  files: readonly string[],
 ): Tokenizer {
-  const vocabulary = library.get_vocab();
-  const names = specialTokens(path, config, (token) => library.token_to_id(token) !== undefined);
-  const idOf = (token: string) => library.token_to_id(token)!;
-  let largestId = 0;
-  for (const id of vocabulary.values()) largestId = Math.max(largestId, id);
-  const textIds = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
+  const vocabulary = vocabularyOf(json);
+  const { ids, tokens } = vocabulary;
+  const unk = json.model.unk_token ?? config.names.unk;
+  const { library, textIds } = usable(path, () => {
+    const library = createLibrary(json, config);
+    return { library, textIds: encoderOf(json, library, vocabulary, config) };
+  });
+  const template = templateOf(path, library, json.post_processor.type === 'RobertaProcessing', ids);
+  const names = specialTokens(path, { ...config, names: { ...config.names, unk } }, (token) => ids.has(token));
+  const idOf = (token: string) => ids.get(token)!;
   return {
     files,
-    vocabSize: largestId + 1,
+    notes,
+    vocabSize: vocabulary.size,
     padTokenId: idOf(names.pad),
     unkTokenId: idOf(names.unk),
     clsTokenId: idOf(names.cls),
@@ -92,19 +139,66 @@ function createTokenizer(
       pair === undefined
         ? encodeSingle(template, textIds(text), maxLength)
         : encodePair(template, textIds(text), textIds(pair), maxLength),
-    tokens: (ids) => Array.from(ids, (id) => tokenOf(library, id)),
+    tokens: (list) => Array.from(list, (id) => tokenOf(tokens, id)),
+    textOf: textOf(json, tokens),
   };
 }
 
-function templateOf(path: string, library: Library, oneSegment: boolean): Template {
+/** The library gives the post-processor, and BPE and WordPiece; its Unigram is not used and is not built. */
+function createLibrary(json: TokenizerJson, config: TokenizerConfig): Library {
+  const model = Array.isArray(json.model.vocab)
+    ? { ...json.model, type: 'Unigram', unk_id: 0, vocab: json.model.vocab.slice(0, 1) }
+    : json.model;
+  return new Library(
+    { ...json, added_tokens: [], normalizer: null, pre_tokenizer: null, decoder: null, model },
+    config.raw,
+  );
+}
+
+function encoderOf(json: TokenizerJson, library: Library, { ids }: Vocabulary, config: TokenizerConfig) {
+  const unkId = ids.get(json.model.unk_token ?? '');
+  const byLibrary = (piece: string) =>
+    library.model([piece]).flatMap((token) => {
+      const id = ids.get(token) ?? unkId;
+      return id === undefined ? [] : [id];
+    });
+  return createTextEncoder({
+    addedTokens: json.added_tokens,
+    normalize: createNormalizer(json.normalizer, config.bert),
+    preTokenize: createPreTokenizer(json.pre_tokenizer, config.addPrefixSpace),
+    pieceIds: Array.isArray(json.model.vocab) ? createUnigram(unigramSchema.parse(json.model)) : byLibrary,
+  });
+}
+
+function usable<T>(path: string, build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    throw new UserError('files', `${path}: not a tokenizer that can be used: ${reason}`);
+  }
+}
+
+/** How a token reads in a text: the blank that byte-level BPE and SentencePiece write as a letter is a space again. */
+function textOf(json: TokenizerJson, tokens: ReadonlyMap<number, string>): (id: number) => string {
+  const added = new Set(json.added_tokens.map(({ id }) => id));
+  return (id) => {
+    const token = tokenOf(tokens, id);
+    if (added.has(id)) return token;
+    if (json.decoder?.type === 'ByteLevel') return fromByteCharacters(token);
+    if (json.decoder?.type === 'Metaspace') return token.replaceAll('▁', ' ');
+    return token;
+  };
+}
+
+function templateOf(path: string, library: Library, oneSegment: boolean, ids: ReadonlyMap<string, number>): Template {
   try {
     if (library.post_processor === null) throw new Error('there is no post-processor');
-    return readTemplate(library.post_processor, oneSegment, (token) => library.token_to_id(token));
+    return readTemplate(library.post_processor, oneSegment, (token) => ids.get(token));
   } catch (error) {
     throw new UserError('files', `${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
-
 function encodeSingle({ single }: Template, ids: number[], maxLength: number): Encoding {
   const room = roomFor(maxLength, single.before.length + single.after.length, 1);
   const inputIds = [...single.before, ...ids.slice(0, room), ...single.after];
@@ -129,13 +223,17 @@ function roomFor(maxLength: number, specials: number, texts: number): number {
   return maxLength - specials;
 }
 
-function tokenOf(library: Library, id: number): string {
-  const token = library.id_to_token(id);
+function tokenOf(tokens: ReadonlyMap<number, string>, id: number): string {
+  const token = tokens.get(id);
   if (token === undefined) throw new RangeError(`token id ${id} is not in the vocabulary`);
   return token;
 }
 
 function noTokenizer(folder: string): UserError {
   const found = existsSync(folder) ? `found ${readdirSync(folder).sort().join(', ') || 'nothing'}` : 'no such folder';
-  return new UserError('files', `${folder}: no tokenizer: looked for tokenizer.json or vocab.txt, ${found}`);
+  return new UserError(
+    'files',
+    `${folder}: no tokenizer: looked for tokenizer.json, vocab.txt, vocab.json with merges.txt, spiece.model or ` +
+      `dict.txt with encoder.json and vocab.bpe, ${found}`,
+  );
 }

@@ -12,6 +12,8 @@ export interface Encoding {
 export interface Tokenizer {
   /** Paths of the files it was read from: what a saved model has to take along. */
   readonly files: readonly string[];
+  /** What was decided while loading, that a user may want to know (the casing of a bare vocabulary): a sentence each. */
+  readonly notes: readonly string[];
   /** Rows the embedding table needs: the largest id + 1. */
   readonly vocabSize: number;
   readonly padTokenId: number;
@@ -33,4 +35,9 @@ export interface Tokenizer {
   readonly encode: (text: string, pair: string | undefined, maxLength: number) => Encoding;
   /** The vocabulary's spelling of each id (`##ing`). Throws RangeError for an id that it lacks. */
   readonly tokens: (ids: Iterable<number>) => string[];
+  /**
+   * How one token reads in a text: "Ġworld" and "▁world" are " world", "##ing" stays, special tokens are spelled out.
+   * Bytes that are not a whole character become U+FFFD. Throws RangeError for an id that the vocabulary lacks.
+   */
+  readonly textOf: (id: number) => string;
 }
