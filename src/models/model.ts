@@ -3,6 +3,9 @@ import type { Pass } from './layers.js';
 import type { EncoderInputs } from './transformer.js';
 import type { VariableSpec } from './variables.js';
 
+/** Something computed of a batch in one forward pass. */
+export type Forward = (pass: Pass, inputs: EncoderInputs) => Tensor;
+
 /** What a family makes of a configuration: the encoder, and a head for each kind of task. B batch, S sequence, N = B * S. */
 export interface Model {
   /** The encoder's variables, without the pooler's. */
@@ -10,13 +13,13 @@ export interface Model {
   /** Empty where the family has no pooler. */
   readonly poolerVariables: readonly VariableSpec[];
   /** The last layer's hidden states, [N, H]. */
-  hiddenStates(pass: Pass, inputs: EncoderInputs): Tensor;
+  readonly hiddenStates: Forward;
   /** What the family takes for a sequence as a whole: the pooler's output, or the first token's state. [B, H] */
-  pooled(pass: Pass, inputs: EncoderInputs): Tensor;
+  readonly pooled: Forward;
   /** One label a sequence. */
-  classifier(labels: number): Head;
+  readonly classifier: (labels: number) => Head;
   /** One label a token. */
-  tokenClassifier(labels: number): Head;
+  readonly tokenClassifier: (labels: number) => Head;
   /** The vocabulary's logits at each token. */
   readonly languageModel: Head;
 }
@@ -28,5 +31,5 @@ export interface Head {
   /** Whether it stands on the pooler. */
   readonly pools: boolean;
   /** [B, labels] of sequences, [N, labels] of tokens */
-  logits(pass: Pass, inputs: EncoderInputs): Tensor;
+  readonly logits: Forward;
 }

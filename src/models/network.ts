@@ -1,13 +1,10 @@
-import type { Tensor } from '../graph/index.js';
 import { albert } from './albert.js';
 import { bert } from './bert.js';
 import { distilbert } from './distilbert.js';
 import { electra } from './electra.js';
-import type { Pass } from './layers.js';
-import type { Head, Model } from './model.js';
+import type { Forward, Head, Model } from './model.js';
 import type { ModelConfig } from './model-config.js';
 import { roberta } from './roberta.js';
-import type { EncoderInputs } from './transformer.js';
 import type { VariableSpec } from './variables.js';
 
 /** A model with the head of a task, as training, evaluation and export see it. */
@@ -15,7 +12,7 @@ export interface Network {
   /** Encoder, pooler where the head stands on it, and head: in the order of the forward pass. */
   readonly variables: readonly VariableSpec[];
   /** [B, labels] of sequences, [B * S, labels] of tokens */
-  logits(pass: Pass, inputs: EncoderInputs): Tensor;
+  readonly logits: Forward;
 }
 
 /** The model of a configuration, whichever family it is of. */

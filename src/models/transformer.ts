@@ -48,7 +48,7 @@ export interface Encoder {
   readonly layers: readonly LayerScopes[];
   readonly settings: LayerSettings;
   /** [N, H] */
-  embed(pass: Pass, inputs: EncoderInputs): Tensor;
+  readonly embed: (pass: Pass, inputs: EncoderInputs) => Tensor;
 }
 
 /** The variables of one layer, in the order of the forward pass. */
