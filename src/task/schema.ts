@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isModelSource, sourceForms } from '../sources/source.js';
+import { expectedSource, isModelSource, sourceForms } from '../sources/source.js';
 import { choice, flag, notYet, number, text, wholeNumber } from './fields.js';
 
 /** What can be trained in this version. */
@@ -75,7 +75,7 @@ const modelSchema = z
   .strictObject(
     {
       source: text(sourceForms)
-        .refine(isModelSource, `expected ${sourceForms}`)
+        .refine(isModelSource, { error: ({ input }) => expectedSource(String(input)) })
         .optional()
         .describe(
           'pretrained model: pypi:NAME@VERSION, hf:owner/name, an absolute folder, or ./folder by the task file',
