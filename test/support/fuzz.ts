@@ -49,5 +49,7 @@ const kinds = [flipBits, overwrite, truncate, duplicate, cut];
 /** `count` mutations of the bytes (at least one), of every kind in turn; `seed` chooses where. */
 export function* mutations(bytes: Uint8Array, count: number, seed: number): Generator<Uint8Array> {
   const next = random(seed);
-  for (let i = 0; i < count; i++) yield kinds[i % kinds.length]!(bytes, next);
+  // A Buffer's slice would share its memory, and each mutation would be added to those before.
+  const source = Uint8Array.from(bytes);
+  for (let i = 0; i < count; i++) yield kinds[i % kinds.length]!(source, next);
 }
