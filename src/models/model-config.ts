@@ -11,7 +11,7 @@ export const modelTypes = ['bert', 'albert', 'distilbert', 'roberta', 'electra']
 const familySchema = z.discriminatedUnion(
   'model_type',
   [bertConfigSchema, albertConfigSchema, distilbertConfigSchema, robertaConfigSchema, electraConfigSchema],
-  { error: (issue) => (issue.code === 'invalid_union' ? `expected one of ${modelTypes.join(', ')}` : undefined) },
+  { error: `expected one of ${modelTypes.join(', ')}` },
 );
 
 /** The checked configuration of any family; `model_type` tells them apart. */
@@ -33,7 +33,9 @@ export function withDropout(config: ModelConfig, dropout: number): ModelConfig {
       return { ...config, ...both, classifier_dropout_prob: dropout };
     case 'distilbert':
       return { ...config, dropout, attention_dropout: dropout, seq_classif_dropout: dropout };
-    default:
+    case 'bert':
+    case 'roberta':
+    case 'electra':
       return { ...config, ...both, classifier_dropout: dropout };
   }
 }
