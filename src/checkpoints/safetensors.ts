@@ -1,7 +1,8 @@
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
-import { bfloat16ToFloat32, float16ToFloat32 } from './half-floats.js';
+import { damagedFile, openForReading, printable, readFully, writeFully } from './file-bytes.js';
+import { elementCount, readFloats, type FloatFormat } from './float-data.js';
 import type { StoredTensor, TensorFile, TensorToStore } from './stored-tensor.js';
 
 /**
@@ -9,21 +10,39 @@ import type { StoredTensor, TensorFile, TensorToStore } from './stored-tensor.js
  * dtype, shape, byte range), then the tensors. https://github.com/huggingface/safetensors#format
  */
 
-const dtypeBytes = { F32: 4, F16: 2, BF16: 2 } as const;
-type FloatType = keyof typeof dtypeBytes;
+const floatFormats: ReadonlyMap<string, FloatFormat> = new Map([
+  ['F16', 'float16'],
+  ['BF16', 'bfloat16'],
+  ['F32', 'float32'],
+  ['F64', 'float64'],
+]);
 
-const isFloatType = (dtype: string): dtype is FloatType => Object.hasOwn(dtypeBytes, dtype);
+/** Bits of one value. A type that is not here is listed, but the number of its bytes is not checked. */
+const valueBits: ReadonlyMap<string, number> = new Map([
+  ['F4', 4],
+  ...['F6_E2M3', 'F6_E3M2'].map((type) => [type, 6] as const),
+  ...['BOOL', 'U8', 'I8', 'F8_E5M2', 'F8_E4M3', 'F8_E8M0'].map((type) => [type, 8] as const),
+  ...['I16', 'U16', 'F16', 'BF16'].map((type) => [type, 16] as const),
+  ...['I32', 'U32', 'F32'].map((type) => [type, 32] as const),
+  ...['I64', 'U64', 'F64', 'C64'].map((type) => [type, 64] as const),
+]);
 
+const natural = z.int().nonnegative();
+// PyTorch's own limit is 64. Checked first, so that a list of millions is not looked through.
+const shapeSchema = z.array(z.unknown()).max(64).pipe(z.array(natural));
 const entrySchema = z.object({
   dtype: z.string(),
-  shape: z.array(z.int().nonnegative()),
-  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+  shape: shapeSchema,
+  data_offsets: z
+    .array(z.unknown())
+    .max(2)
+    .pipe(z.tuple([natural, natural])),
 });
-type Entry = z.infer<typeof entrySchema>;
+type Entry = z.infer<typeof entrySchema> & { readonly name: string };
 
 /** Opens a file and reads its header; tensors are read one by one. Throws UserError 'files' where it is damaged. */
 export function openSafetensors(path: string): TensorFile {
-  const file = openSync(path, 'r');
+  const file = openForReading(path);
   try {
     const tensors = readHeader(path, file);
     return {
@@ -38,114 +57,169 @@ export function openSafetensors(path: string): TensorFile {
   }
 }
 
-const damaged = (path: string, what: string): UserError =>
-  new UserError('files', `${path}: ${what}`, 'The file is damaged or was not downloaded completely: fetch it again.');
-
 // A header beyond this is refused by the reference implementation too.
 const maxHeaderBytes = 100_000_000;
 
 function readHeader(path: string, file: number): Map<string, StoredTensor> {
   const fileSize = fstatSync(file).size;
+  if (fileSize < 8) throw damagedFile(path, `${fileSize} bytes, too short for safetensors`);
   const lengthBytes = Buffer.alloc(8);
-  if (readSync(file, lengthBytes, 0, 8, 0) !== 8) throw damaged(path, `${fileSize} bytes, too short for safetensors`);
+  readFully(path, file, lengthBytes, 0);
   const headerLength = Number(lengthBytes.readBigUInt64LE());
   if (headerLength > maxHeaderBytes || headerLength + 8 > fileSize) {
-    throw damaged(path, `a header of ${headerLength} bytes does not fit into ${fileSize}`);
+    throw damagedFile(path, `a header of ${headerLength} bytes does not fit into ${fileSize}`);
   }
   const dataStart = 8 + headerLength;
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, { dtype, shape, data_offsets: offsets }] of parseHeader(path, file, headerLength)) {
-    const [begin, end] = offsets;
-    if (begin > end || dataStart + end > fileSize) {
-      throw damaged(path, `tensor ${name} ends at byte ${dataStart + end}, the file at ${fileSize}`);
-    }
-    const read = (): Float32Array => readTensor(path, file, name, dtype, shape, dataStart + begin, end - begin);
-    tensors.set(name, { name, dtype, shape, read });
-  }
-  return tensors;
+  const entries = parseHeader(path, file, headerLength);
+  checkPlaces(path, entries, dataStart, fileSize);
+  for (const entry of entries) checkSize(path, entry);
+  return new Map(
+    entries.map((entry) => {
+      const { name, dtype, shape } = entry;
+      return [name, { name, dtype, shape, read: () => readTensor(path, file, entry, dataStart) }];
+    }),
+  );
 }
 
-function parseHeader(path: string, file: number, length: number): [string, Entry][] {
+function parseHeader(path: string, file: number, length: number): Entry[] {
   const bytes = Buffer.alloc(length);
-  readSync(file, bytes, 0, length, 8);
+  readFully(path, file, bytes, 8);
+  const text = bytes.toString('utf8');
   let json: unknown;
   try {
-    json = JSON.parse(bytes.toString('utf8'));
+    json = JSON.parse(text);
   } catch {
-    throw damaged(path, 'the header is not JSON');
+    throw damagedFile(path, 'the header is not JSON');
   }
-  if (typeof json !== 'object' || json === null) throw damaged(path, 'the header is not a JSON object');
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw damagedFile(path, 'the header is not a JSON object');
+  const duplicate = duplicateKey(text);
+  if (duplicate !== undefined) throw damagedFile(path, `the header has two entries ${printable(duplicate)}`);
   const entries = Object.entries(json).filter(([name]) => name !== '__metadata__');
   return entries.map(([name, value]: [string, unknown]) => {
     const entry = entrySchema.safeParse(value);
-    if (!entry.success) throw damaged(path, `the header's entry ${name}: ${z.prettifyError(entry.error)}`);
-    return [name, entry.data];
+    if (entry.success) return { name, ...entry.data };
+    const { path: key, message } = entry.error.issues[0]!;
+    throw damagedFile(path, `the header's entry ${printable(name)}: ${key.join('.')}: ${message}`);
   });
+}
+
+/**
+ * A key that is twice in a JSON object, of which JSON.parse would drop the first one silently.
+ *
+ * @param json text that JSON.parse accepts
+ */
+function duplicateKey(json: string): string | undefined {
+  const keys = new Set<string>();
+  let depth = 0;
+  let expectsKey = false;
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i];
+    if (char === '{' || char === '[') expectsKey = ++depth === 1;
+    else if (char === '}' || char === ']') depth--;
+    else if (char === ',') expectsKey = depth === 1;
+    else if (char === '"') {
+      const start = i++;
+      for (; json[i] !== '"'; i++) if (json[i] === '\\') i++;
+      if (!expectsKey) continue;
+      expectsKey = false;
+      const key = z.string().parse(JSON.parse(json.slice(start, i + 1)));
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
+  }
+  return undefined;
+}
+
+function checkSize(path: string, { name, dtype, shape, data_offsets: [begin, end] }: Entry): void {
+  const what = `tensor ${printable(name)} [${shape.join(', ')}] of ${printable(dtype)}`;
+  const count = elementCount(shape);
+  if (count === undefined) throw damagedFile(path, `${what} has more than 2^53 values`);
+  const bits = valueBits.get(dtype);
+  if (bits !== undefined && end - begin !== (count * bits) / 8) {
+    throw damagedFile(path, `${what} has ${end - begin} bytes`);
+  }
+}
+
+/** The tensors must fill the file without gaps or overlaps, in whatever order, as the format demands. */
+function checkPlaces(path: string, entries: readonly Entry[], dataStart: number, fileSize: number): void {
+  const sorted = entries.map(({ name, data_offsets: [begin, end] }) => ({ name: printable(name), begin, end }));
+  sorted.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let filled = 0;
+  for (const { name, begin, end } of sorted) {
+    if (begin > end || dataStart + end > fileSize) {
+      throw damagedFile(path, `tensor ${name} ends at byte ${dataStart + end}, the file at ${fileSize}`);
+    }
+    if (begin !== filled) {
+      const where = `it begins at byte ${dataStart + begin}, what is before it ends at ${dataStart + filled}`;
+      throw damagedFile(path, `tensor ${name} does not follow the one before: ${where}`);
+    }
+    filled = end;
+  }
+  if (dataStart + filled !== fileSize) {
+    throw damagedFile(path, `the last tensor ends at byte ${dataStart + filled}, the file at ${fileSize}`);
+  }
 }
 
 function readTensor(
   path: string,
   file: number,
-  name: string,
-  dtype: string,
-  shape: readonly number[],
-  position: number,
-  length: number,
+  { name, dtype, shape, data_offsets }: Entry,
+  start: number,
 ): Float32Array {
-  if (!isFloatType(dtype)) {
-    throw new UserError('files', `${path}: tensor ${name} is ${dtype}, expected F32, F16 or BF16`);
+  const format = floatFormats.get(dtype);
+  if (format === undefined) {
+    const expected = [...floatFormats.keys()].join(', ');
+    throw new UserError(
+      'files',
+      `${path}: tensor ${printable(name)} is ${printable(dtype)}, expected one of ${expected}`,
+    );
   }
-  const count = shape.reduce((product, size) => product * size, 1);
-  if (length !== count * dtypeBytes[dtype]) {
-    throw damaged(path, `tensor ${name} [${shape.join(', ')}] of ${dtype} has ${length} bytes`);
-  }
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length;) {
-    const got = readSync(file, bytes, done, Math.min(length - done, 1 << 30), position + done);
-    if (got === 0) throw damaged(path, `the file ends inside tensor ${name}`);
-    done += got;
-  }
-  if (dtype === 'F32') return new Float32Array(bytes.buffer);
-  const halves = new Uint16Array(bytes.buffer);
-  return dtype === 'BF16' ? bfloat16ToFloat32(halves) : float16ToFloat32(halves);
+  // Checked in the header: the shape has as many values as there are bytes for.
+  return readFloats(format, elementCount(shape)!, (bytes) => {
+    readFully(path, file, bytes, start + data_offsets[0]);
+  });
 }
 
 /** Writes a float32 file, beside and renamed into place. `metadata.format` is "pt", as Transformers expects. */
 export function writeSafetensors(path: string, tensors: readonly TensorToStore[]): void {
-  let offset = 0;
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
-  for (const { name, shape } of tensors) {
-    const length = 4 * shape.reduce((product, size) => product * size, 1);
-    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + length] };
-    offset += length;
-  }
-  const json = Buffer.from(JSON.stringify(header));
-  // Padded with spaces so that the tensors begin at a multiple of 8.
-  const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]);
-  const lengthBytes = Buffer.alloc(8);
-  lengthBytes.writeBigUInt64LE(BigInt(padded.length));
+  const header = encodeHeader(tensors);
   const partial = `${path}.partial`;
-  const file = openSync(partial, 'w');
   try {
-    writeAll(file, lengthBytes);
-    writeAll(file, padded);
-    for (const { name, shape, values } of tensors) {
-      const data = values();
-      if (data.length !== shape.reduce((product, size) => product * size, 1)) {
-        throw new RangeError(`${name}: ${data.length} values for the shape [${shape.join(', ')}]`);
+    const file = openSync(partial, 'w');
+    try {
+      writeFully(file, header);
+      for (const { name, shape, values } of tensors) {
+        const data = values();
+        if (data.length !== elementCount(shape)) {
+          throw new RangeError(`${name}: ${data.length} values for the shape [${shape.join(', ')}]`);
+        }
+        writeFully(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       }
-      writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
     }
-    fsyncSync(file);
+    renameSync(partial, path);
   } catch (error) {
-    closeSync(file);
     rmSync(partial, { force: true });
     throw error;
   }
-  closeSync(file);
-  renameSync(partial, path);
 }
 
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, Math.min(bytes.length - done, 1 << 30));
+/** The header's length and the header, padded with spaces so that the tensors begin at a multiple of 8. */
+function encodeHeader(tensors: readonly TensorToStore[]): Buffer {
+  const entries = new Map<string, unknown>([['__metadata__', { format: 'pt' }]]);
+  let offset = 0;
+  for (const { name, shape } of tensors) {
+    if (entries.has(name)) throw new RangeError(`two tensors are named ${name}`);
+    const length = 4 * shape.reduce((product, size) => product * size, 1);
+    entries.set(name, { dtype: 'F32', shape, data_offsets: [offset, offset + length] });
+    offset += length;
+  }
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const padding = Buffer.alloc((8 - (json.length % 8)) % 8, ' ');
+  const lengthBytes = Buffer.alloc(8);
+  lengthBytes.writeBigUInt64LE(BigInt(json.length + padding.length));
+  return Buffer.concat([lengthBytes, json, padding]);
 }
