@@ -34,7 +34,7 @@ describe('partial downloads', () => {
     return result.path;
   }
 
-  it('begin empty, and are one process’s until it leaves or completes them', async () => {
+  it('begin empty, and belong to one process until it leaves or completes them', async () => {
     const path = await claim();
     expect(readFileSync(path, 'utf8')).to.equal('');
     expect(await claimPartial(blobs, etag)).to.deep.equal({ busy: process.pid });

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { etagOf, sha256, startHubServer, text, weights, type HubServer } from '../../test/support/hub-server.js';
 import { UserError, type FailureKind } from '../errors.js';
@@ -230,9 +231,9 @@ describe('models of the hub', () => {
     it('is one that is silent for too long', async () => {
       let open = (): void => undefined;
       server.faults.gate = new Promise((resolve) => (open = resolve));
-      const impatient = { ...timing, silence: 50 };
+      const impatient = { ...timing, silence: 300, retryDelays: Array.from({ length: 50 }, () => 1) };
       const resolved = resolveHubModel({ repository, revision: undefined }, { env, timing: impatient, reporter });
-      while (!reporter.lines.some((line) => line.includes('no data for 0.05 s'))) await new Promise(setImmediate);
+      while (!reporter.lines.some((line) => line.includes('no data for 0.3 s'))) await sleep(5);
       open();
       expectWhole(await resolved);
     });

@@ -35,6 +35,8 @@ export interface Faults {
   answers: { readonly path: string; readonly status: number; readonly headers?: Readonly<Record<string, string>> }[];
   /** The next bodies of large files break after so many bytes. */
   cuts: number[];
+  /** The next bodies of large files stop after so many bytes, and the connection stays open. */
+  hangs: number[];
   ignoresRange: boolean;
   /** Served in place of the right content, by the name of the file. */
   lies: Readonly<Record<string, Buffer>>;
@@ -70,6 +72,7 @@ export async function startHubServer(): Promise<HubServer> {
   const faults: Faults = {
     answers: [],
     cuts: [],
+    hangs: [],
     ignoresRange: false,
     lies: {},
     chunked: false,
@@ -190,7 +193,7 @@ function serveFile(
   response.setHeader('X-Repo-Commit', model.commit);
   if (!file.lfs) {
     response.setHeader('ETag', `"${etagOf(file)}"`);
-    void sendContent(request, response, faults.lies[name] ?? file.content, { ...faults, cuts: [] });
+    void sendContent(request, response, faults.lies[name] ?? file.content, { ...faults, cuts: [], hangs: [] });
     return;
   }
   response.setHeader('X-Linked-Etag', `"${sha256(file.content)}"`);
@@ -229,6 +232,11 @@ async function sendContent(
   else response.writeHead(206, { 'Content-Range': `bytes ${start}-${content.length - 1}/${content.length}` });
   if (method === 'HEAD') {
     response.end();
+    return;
+  }
+  const hang = faults.hangs.shift();
+  if (hang !== undefined) {
+    response.write(body.subarray(0, hang));
     return;
   }
   const cut = faults.cuts.shift();
