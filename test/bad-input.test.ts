@@ -218,10 +218,10 @@ const models: Readonly<Record<string, Case>> = {
   'without weights': {
     spoil: ({ model }) => {
       unlinkSync(join(model, 'model.safetensors'));
-      writeFileSync(join(model, 'pytorch_model.bin'), '');
+      writeFileSync(join(model, 'tf_model.h5'), '');
     },
     code: 7,
-    says: ['$/bert has no model.safetensors, found pytorch_model.bin\n    Weights are read from'],
+    says: ['$/bert: no weights that t4 can read, found config.json, tf_model.h5, vocab.txt\n    Expected config.json with'],
   },
   'with truncated weights': {
     spoil: ({ model }) => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
@@ -6,10 +6,19 @@ import type { Checkpoint } from './checkpoint.js';
 import { readConfigFile } from './config-file.js';
 import { huggingFaceNames } from './huggingface-names.js';
 import { readJson } from './json.js';
+import { openPyTorch } from './pytorch.js';
 import { openSafetensors } from './safetensors.js';
 import type { StoredTensor, TensorFile } from './stored-tensor.js';
 
-/** Opens a folder with `config.json` and `model.safetensors`, single or sharded. */
+/** The weights of a folder: one file, or an index of shards. The first that is there counts. */
+const weightNames = ['model.safetensors', 'pytorch_model.bin'] as const;
+
+/** Whether a folder has weights as Transformers saves them. */
+export function hasHuggingFaceWeights(folder: string): boolean {
+  return weightNames.some((name) => [name, `${name}.index.json`].some((file) => existsSync(join(folder, file))));
+}
+
+/** Opens a folder with `config.json` and `model.safetensors` or `pytorch_model.bin`, single or sharded. */
 export function openHuggingFace(folder: string): Checkpoint {
   const configPath = join(folder, 'config.json');
   const { config, labels } = readConfigFile(
@@ -23,7 +32,7 @@ export function openHuggingFace(folder: string): Checkpoint {
   try {
     const tensors = new Map<string, StoredTensor>();
     for (const name of weightFiles(folder)) {
-      const file = openSafetensors(join(folder, name));
+      const file = openWeights(join(folder, name));
       files.push(file);
       for (const tensor of file.tensors.values()) tensors.set(tensor.name, tensor);
     }
@@ -35,21 +44,39 @@ export function openHuggingFace(folder: string): Checkpoint {
   }
 }
 
+function openWeights(path: string): TensorFile {
+  if (path.endsWith('.safetensors')) return openSafetensors(path);
+  const file = openPyTorch(path);
+  try {
+    return {
+      tensors: file.stateDict(file.value),
+      close: () => {
+        file.close();
+      },
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 function weightFiles(folder: string): string[] {
-  if (existsSync(join(folder, 'model.safetensors'))) return ['model.safetensors'];
-  const index = join(folder, 'model.safetensors.index.json');
-  if (!existsSync(index)) {
-    const found = existsSync(folder) ? readdirSync(folder).filter((name) => /\.(bin|h5|pt|ckpt.*)$/.test(name)) : [];
-    const got = found.length > 0 ? `, found ${found.join(', ')}` : '';
-    throw new UserError(
-      'files',
-      `${folder} has no model.safetensors${got}`,
-      'Weights are read from model.safetensors or from its shards with model.safetensors.index.json.',
-    );
+  for (const name of weightNames) {
+    if (existsSync(join(folder, name))) return [name];
+    const index = join(folder, `${name}.index.json`);
+    if (existsSync(index)) return shards(folder, index);
   }
-  const parsed = indexSchema.safeParse(readJson(index, index));
+  throw new UserError(
+    'files',
+    `${folder} has no model.safetensors`,
+    'Weights are read from model.safetensors or pytorch_model.bin, or from their shards with the index (*.index.json).',
+  );
+}
+
+function shards(folder: string, index: string): string[] {
+  const parsed = indexSchema.safeParse(readJson(index, `${index} does not exist`));
   if (!parsed.success) throw new UserError('files', `${index}: ${z.prettifyError(parsed.error)}`);
   const names = [...new Set(Object.values(parsed.data.weight_map))].sort();
   for (const name of names) {

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { UserError } from '../errors.js';
 import { planLoad, type LoadPlan } from '../checkpoints/checkpoint.js';
 import { readConfigFile } from '../checkpoints/config-file.js';
-import { openHuggingFace } from '../checkpoints/huggingface.js';
+import { openCheckpoint } from '../checkpoints/open.js';
 import { maxTokens, withDropout, type ModelConfig } from '../models/model-config.js';
 import { sequenceClassifier } from '../models/network.js';
 import type { ResolvedTask } from '../task/load.js';
@@ -40,7 +40,7 @@ export async function openStartingModel(task: ResolvedTask, reporter?: Reporter)
     };
   }
   const folder = await resolveModelSource(model.source, dirname(task.file), { reporter });
-  const checkpoint = openHuggingFace(folder);
+  const checkpoint = openCheckpoint(folder);
   return {
     config: adapt(checkpoint.config),
     tokenizerFolder: folder,
