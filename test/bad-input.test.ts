@@ -177,9 +177,9 @@ const models: Readonly<Record<string, Case>> = {
     says: ['$/bert/config.json: '],
   },
   'of another type': {
-    spoil: config({ model_type: 'roberta' }),
+    spoil: config({ model_type: 'gpt2' }),
     code: 7,
-    says: ['$/bert/config.json: model_type: got "roberta", only "bert" is supported\n'],
+    says: ['$/bert/config.json: model_type: got "gpt2", expected one of bert, albert, '],
   },
   'with an unknown activation': {
     spoil: config({ hidden_act: 'swish2' }),
@@ -221,7 +221,9 @@ const models: Readonly<Record<string, Case>> = {
       writeFileSync(join(model, 'tf_model.h5'), '');
     },
     code: 7,
-    says: ['$/bert: no weights that t4 can read, found config.json, tf_model.h5, vocab.txt\n    Expected config.json with'],
+    says: [
+      '$/bert: no weights that t4 can read, found config.json, tf_model.h5, vocab.txt\n    Expected config.json with',
+    ],
   },
   'with truncated weights': {
     spoil: ({ model }) => {
@@ -284,7 +286,7 @@ const models: Readonly<Record<string, Case>> = {
       unlinkSync(join(model, 'vocab.txt'));
     },
     code: 7,
-    says: ['$/bert: no tokenizer: looked for tokenizer.json or vocab.txt, found '],
+    says: ['$/bert: no tokenizer: looked for tokenizer.json, vocab.txt, vocab.json with '],
   },
   'with a vocabulary without special tokens': {
     spoil: write('bert/vocab.txt', 'the\na\n'),

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { UserError } from '../errors.js';
 import type { ModelConfig } from '../models/model-config.js';
 import type { VariableSpec } from '../models/variables.js';
@@ -87,7 +88,7 @@ function loadError({ folder, configPath }: Checkpoint, problems: readonly string
   const more = problems.length > mostShown ? [`  ... and ${problems.length - mostShown} more`] : [];
   return new UserError(
     'files',
-    [`${folder}: the weights do not fit ${configPath}:`, ...shown, ...more].join('\n'),
+    [`${folder}: the weights do not fit ${basename(configPath)}:`, ...shown, ...more].join('\n'),
     'Check that the configuration and the weights belong to one model.',
   );
 }
