@@ -88,31 +88,39 @@ const maxEntries = 100_000;
  */
 function readDirectory(file: OpenFile): Map<string, Stored> {
   const { path } = file;
-  const entries = new Map<string, Stored>();
-  const failed = (error: Error): never => {
-    throw error instanceof UserError ? error : damagedFile(path, `the zip file: ${printable(error.message)}`);
-  };
-  let zip: ZipFile | undefined;
-  // With autoClose, yauzl would close the reader by itself, later; there is nothing to close.
-  const options = { lazyEntries: true, autoClose: false, strictFileNames: true };
-  fromRandomAccessReader(new DescriptorReader(file), file.size, options, (error: Error | null, opened) => {
-    if (error !== null) failed(error);
-    zip = opened;
-  });
-  if (zip === undefined) throw damagedFile(path, 'the zip file has no directory');
-  const archive: ZipFile = zip;
+  const archive = openArchive(file);
   if (archive.entryCount > maxEntries) throw damagedFile(path, `a zip file of ${archive.entryCount} files`);
-  archive.on('error', failed);
-  archive.on('entry', (entry: Entry) => {
+  // yauzl waits for the next tick where a file has no name. Nothing is thrown to it, because by then nothing catches.
+  const events: (Entry | Error)[] = [];
+  archive.on('entry', (entry: Entry) => events.push(entry));
+  archive.on('error', (error: Error) => events.push(error));
+  const next = (): Entry => {
+    archive.readEntry();
+    const event = events.pop();
+    if (event === undefined) throw damagedFile(path, 'the zip file has a file without a name');
+    if (event instanceof Error) throw damagedFile(path, `the zip file: ${printable(event.message)}`);
+    return event;
+  };
+  const entries = new Map<string, Stored>();
+  for (let read = 0; read < archive.entryCount; read++) {
+    const entry = next();
     if (entries.has(entry.fileName)) throw damagedFile(path, `two files named ${printable(entry.fileName)}`);
     entries.set(entry.fileName, stored(path, archive, entry));
-  });
-  for (let read = 0; read < archive.entryCount; read++) {
-    archive.readEntry();
-    // yauzl waits for the next tick where an entry is without a name.
-    if (archive.entriesRead !== read + 1) throw damagedFile(path, 'the zip file has a file without a name');
   }
   return entries;
+}
+
+function openArchive(file: OpenFile): ZipFile {
+  const results: (ZipFile | Error)[] = [];
+  // With autoClose, yauzl would close the reader by itself, later; there is nothing to close.
+  const options = { lazyEntries: true, autoClose: false, strictFileNames: true };
+  fromRandomAccessReader(new DescriptorReader(file), file.size, options, (error: Error | null, archive) => {
+    results.push(error ?? archive);
+  });
+  const [result] = results;
+  if (result === undefined) throw new Error('yauzl has not called back');
+  if (result instanceof Error) throw damagedFile(file.path, `the zip file: ${printable(result.message)}`);
+  return result;
 }
 
 function stored(path: string, archive: ZipFile, entry: Entry): Stored {
@@ -126,11 +134,12 @@ function stored(path: string, archive: ZipFile, entry: Entry): Stored {
           'Pack the files again without compression (zip -0), or load and save the checkpoint in Python.',
         );
       }
-      let start: number | undefined;
+      const starts: number[] = [];
       archive.readLocalFileHeader(entry, { minimal: true }, (error, header) => {
         if (error !== null) throw damagedFile(path, `${printable(entry.fileName)}: ${printable(error.message)}`);
-        start = header.fileDataStart;
+        starts.push(header.fileDataStart);
       });
+      const [start] = starts;
       if (start === undefined) throw new Error('yauzl has not called back');
       return start;
     },
