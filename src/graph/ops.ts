@@ -66,9 +66,14 @@ export function bitwiseAnd(a: Tensor, b: Tensor): Tensor {
   return backend().executeSingleOutput('BitwiseAnd', [type('T', 'int32')], [a, b]);
 }
 
-/** Normal numbers cut at two standard deviations: a pure function of `seed`, int32 [2]. */
-export function statelessTruncatedNormal(shape: Tensor, seed: Tensor): Tensor {
-  return backend().executeSingleOutput('StatelessTruncatedNormal', randomAttrs('float32'), [shape, seed]);
+/** Numbers of [0, 1), float32, of the shape `shape` (int32 [rank]): a pure function of `seed`, int32 [2]. */
+export function statelessRandomUniform(shape: Tensor, seed: Tensor): Tensor {
+  return backend().executeSingleOutput('StatelessRandomUniform', randomAttrs('float32'), [shape, seed]);
+}
+
+/** The inverse of the error function, element by element, float32. */
+export function erfinv(x: Tensor): Tensor {
+  return backend().executeSingleOutput('Erfinv', [type('T', 'float32')], [x]);
 }
 
 /**

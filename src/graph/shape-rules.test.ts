@@ -162,6 +162,8 @@ const cases: Case[] = [
   { op: 'Shape', inputs: [sample([2, 3, 4])], build: (x) => [ops.shapeOf(x)] },
   { op: 'Cast', inputs: [matrix], build: (x) => [tf.cast(x, 'int32')] },
   { op: 'Cast', title: 'to bool', inputs: [integers([3], [0, 1, 2])], build: (x) => [tf.cast(x, 'bool')] },
+  { op: 'Cumsum', inputs: [matrix], build: (x) => [tf.cumsum(x, 1)] },
+  { op: 'Erfinv', inputs: [floats([3], [-0.9, 0, 0.5])], build: (x) => [ops.erfinv(x)] },
   { op: 'OneHot', inputs: [integers([2, 2], [0, 3, 1, 4])], build: (ids) => [tf.oneHot(ids, 5, 2, -1)] },
   {
     op: 'Select',
@@ -174,9 +176,9 @@ const cases: Case[] = [
     build: (seed) => [ops.statelessRandomInts(tf.tensor1d([2, 3], 'int32'), seed)],
   },
   {
-    op: 'StatelessTruncatedNormal',
+    op: 'StatelessRandomUniform',
     inputs: [integers([2], [3, 4])],
-    build: (seed) => [ops.statelessTruncatedNormal(tf.tensor1d([2, 3], 'int32'), seed)],
+    build: (seed) => [ops.statelessRandomUniform(tf.tensor1d([2, 3], 'int32'), seed)],
   },
   {
     op: 'SparseSoftmaxCrossEntropyWithLogits',

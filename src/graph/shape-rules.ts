@@ -192,6 +192,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   Cumsum: unary,
   Elu: unary,
   Erf: unary,
+  Erfinv: unary,
   Exp: unary,
   Floor: unary,
   LeakyRelu: unary,
@@ -293,7 +294,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
 
   BitwiseAnd: binary,
   StatelessRandomUniformFullInt: statelessRandom,
-  StatelessTruncatedNormal: statelessRandom,
+  StatelessRandomUniform: statelessRandom,
 
   SparseSoftmaxCrossEntropyWithLogits: (inputs) => {
     const logits = input(inputs, 0);

@@ -12,7 +12,7 @@ import {
   type Variable,
   type VariableScope,
 } from '../graph/index.js';
-import { statelessTruncatedNormal } from '../graph/ops.js';
+import { erfinv, statelessRandomUniform } from '../graph/ops.js';
 import { meanCrossEntropy, noDropout, seededDropout } from '../models/layers.js';
 import type { Network } from '../models/network.js';
 import type { EncoderInputs } from '../models/transformer.js';
@@ -148,8 +148,20 @@ function initializeFunction(specs: readonly VariableSpec[]): FunctionSpec {
 
 function initialValue(shape: readonly number[], initializer: VariableSpec['initializer'], seed: Tensor): Tensor {
   if (initializer.kind !== 'truncatedNormal') return tf.fill([...shape], initializer.kind === 'ones' ? 1 : 0);
-  const target = tf.tensor1d([...shape], 'int32');
-  return tf.mul(statelessTruncatedNormal(target, seed), initializer.standardDeviation);
+  const uniform = statelessRandomUniform(tf.tensor1d([...shape], 'int32'), seed);
+  return tf.mul(truncatedNormal(uniform), initializer.standardDeviation);
+}
+
+/** The share of a normal distribution within two standard deviations, erf(sqrt(2)). */
+const shareWithinTwo = 0.9544997361036416;
+
+/**
+ * Normal numbers within two standard deviations (the first weights of google-research/bert) of uniform ones in [0, 1),
+ * by the inverse of their distribution: half the time of TensorFlow's StatelessTruncatedNormal, which draws and rejects.
+ */
+function truncatedNormal(uniform: Tensor): Tensor {
+  const centred = tf.mul(tf.sub(uniform, 0.5), 2 * shareWithinTwo);
+  return tf.mul(erfinv(centred), Math.SQRT2);
 }
 
 function resetFunction(moments: readonly Variable[]): FunctionSpec {
