@@ -25,6 +25,13 @@ export function openHuggingFace(folder: string): Checkpoint {
     configPath,
     `${folder} has no config.json, so it is not a Hugging Face model folder`,
   );
+  const weights = openHuggingFaceWeights(folder);
+  const storedAs = huggingFaceNames(config);
+  return { format: 'huggingface', folder, configPath, config, labels, storedAs, ...weights };
+}
+
+/** The tensors of such a folder, whatever its config.json says. */
+export function openHuggingFaceWeights(folder: string): TensorFile {
   const files: TensorFile[] = [];
   const close = (): void => {
     for (const file of files) file.close();
@@ -36,8 +43,7 @@ export function openHuggingFace(folder: string): Checkpoint {
       files.push(file);
       for (const tensor of file.tensors.values()) tensors.set(tensor.name, tensor);
     }
-    const storedAs = huggingFaceNames(config);
-    return { format: 'huggingface', folder, configPath, config, labels, tensors, storedAs, close };
+    return { tensors, close };
   } catch (error) {
     close();
     throw error;
@@ -62,7 +68,8 @@ function openWeights(path: string): TensorFile {
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
-function weightFiles(folder: string): string[] {
+/** The names of the files that a folder's weights are in. Throws UserError 'files' where it has none, or not all. */
+export function weightFiles(folder: string): string[] {
   for (const name of weightNames) {
     if (existsSync(join(folder, name))) return [name];
     const index = join(folder, `${name}.index.json`);

@@ -13,9 +13,11 @@ import { findBundles, openTensorBundle } from './tensor-bundle.js';
 /**
  * Opens a folder as Google publishes its models: a TensorFlow checkpoint (`bert_model.ckpt.index`, `.data-...`) and
  * `bert_config.json` or the like. Variables have our own names there.
+ *
+ * @param prefix which checkpoint of several
  */
-export function openTensorFlow(folder: string): Checkpoint {
-  const bundle = openTensorBundle(chooseBundle(folder));
+export function openTensorFlow(folder: string, prefix = chooseBundle(folder)): Checkpoint {
+  const bundle = openTensorBundle(prefix);
   const tensors = new Map([...bundle.tensors].filter(([name]) => !isTrainingState(name)));
   const configPath = findConfig(folder);
   const { config, labels } = parseConfig(configPath, adaptConfig(configPath, tensors, folder));
@@ -34,10 +36,11 @@ export function openTensorFlow(folder: string): Checkpoint {
 }
 
 /** What an optimizer keeps beside each variable, and the count of its steps. */
-const isTrainingState = (name: string): boolean =>
+export const isTrainingState = (name: string): boolean =>
   /(\/|^)(adam_[mv]|global_step|Adam(WeightDecay\w*|W|_1)?)$/.test(name);
 
-function chooseBundle(folder: string): string {
+/** The prefix of a folder's checkpoint, of several the newest. Throws UserError 'files'. */
+export function chooseBundle(folder: string): string {
   const prefixes = findBundles(folder);
   if (prefixes.length === 1) return prefixes[0]!;
   if (prefixes.length === 0) throw new UserError('files', `${folder} has no TensorFlow checkpoint (*.index)`);
@@ -59,7 +62,8 @@ function latestIn(folder: string): string | undefined {
   return found === undefined ? undefined : basename(found);
 }
 
-function findConfig(folder: string): string {
+/** The configuration beside a checkpoint. Throws UserError 'files'. */
+export function findConfig(folder: string): string {
   const names = readdirSync(folder).filter((name) => /config.*\.json$/.test(name) && !name.startsWith('tokenizer'));
   const chosen = ['bert_config.json', 'config.json'].find((name) => names.includes(name)) ?? names.sort()[0];
   if (chosen !== undefined) return join(folder, chosen);
