@@ -30,7 +30,8 @@ const precompiledSchema = z.object({ precompiled_charsmap: z.base64().nullish() 
  *
  * What remains different are 658 code points of 1,112,064 that Unicode added or reclassified since the tables of the
  * Rust library were made: combining marks and punctuation of scripts that no BERT vocabulary has, and U+2E43-2E5D
- * (counted with Node 20.20 and tokenizers 0.23.3).
+ * (counted with Node 20.20 and tokenizers 0.23.3). With ALBERT's normalizer 480 combining marks of that kind differ; with
+ * byte-level BPE, which has none, no code point does.
  *
  * @throws ZodError when it is not a normalizer, Error when it is one that is not supported
  */

@@ -1,14 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { readExamples, type ReadOptions } from '../../src/data/read.js';
+import { createRandom } from '../../src/data/random.js';
+import { findFairseqFiles, writeFairseqVocabulary } from '../../src/tokenization/fairseq.js';
 import { loadTokenizer } from '../../src/tokenization/load.js';
 import type { Tokenizer } from '../../src/tokenization/tokenizer.js';
 
-// Ids equal to those of Python Transformers, on every line of the shared data. Run from the repository's root with
+// Ids equal to those of Python Transformers, on every line of the shared data and on made ones. Run from the repository's root with
 // T4_PYTHON (default .venv/bin/python) and T4_SHARED (default ../shared).
 const python = process.env.T4_PYTHON ?? '.venv/bin/python';
 const shared = process.env.T4_SHARED ?? '../shared';
@@ -16,11 +18,17 @@ const shared = process.env.T4_SHARED ?? '../shared';
 type Text = [text: string, pair: string | null];
 
 interface Settings {
+  family: 'bert' | 'roberta' | 'albert';
+  /** vocab.txt, vocab.json or spiece.model. */
   vocab: string;
   lowercase: boolean;
   stripAccents: boolean | null;
   chineseChars: boolean;
+  addPrefixSpace: boolean;
+  keepAccents: boolean;
   saveTo: string | null;
+  /** Texts to train a spiece.model on, which is then written to `vocab`. */
+  trainOn: string[] | null;
 }
 
 interface Request extends Settings {
@@ -52,15 +60,38 @@ function differences(tokenizer: Tokenizer, request: Request, answer: [number[], 
   return found;
 }
 
+/** Loads the three shared vocabularies and compares each with Python. */
+function expectSameIds(texts: Text[]): void {
+  const all = [settings('bert-base-chinese'), settings('bert-base-uncased'), roberta];
+  const requests = all.map((one): Request => ({ ...one, maxLength: null, texts }));
+  const answers = askPython(requests);
+  requests.forEach((request, i) => {
+    const found = differences(loadTokenizer(dirname(request.vocab)), request, answers[i]!);
+    expect(found.slice(0, 20), `${found.length} of ${texts.length} with ${request.vocab}`).to.deep.equal([]);
+  });
+}
+
 const vocabPath = (name: string) => join(shared, 'vocab', name, 'vocab.txt');
 
-const settings = (name: string, lowercase = true): Settings => ({
-  vocab: vocabPath(name),
-  lowercase,
+const defaults = {
+  lowercase: true,
   stripAccents: null,
   chineseChars: true,
+  addPrefixSpace: false,
+  keepAccents: false,
   saveTo: null,
+  trainOn: null,
+};
+
+const settings = (name: string, lowercase = true): Settings => ({
+  ...defaults,
+  family: 'bert',
+  vocab: vocabPath(name),
+  lowercase,
 });
+
+const robertaFolder = join(shared, 'vocab', 'roberta-bpe');
+const roberta: Settings = { ...defaults, family: 'roberta', vocab: join(robertaFolder, 'vocab.json') };
 
 interface DataFile {
   file: string;
@@ -105,7 +136,7 @@ function vocabFolder(folder: string, { vocab, lowercase, stripAccents, chineseCh
 }
 
 describe('tokenization compared with Python Transformers', function () {
-  this.timeout(300_000);
+  this.timeout(1_200_000);
   let folder: string;
 
   beforeEach(() => {
@@ -117,18 +148,87 @@ describe('tokenization compared with Python Transformers', function () {
   });
 
   for (const data of dataFiles) {
-    it(`reads ${data.rows} rows of ${data.file} and gives the same ids with both vocabularies`, () => {
+    it(`reads ${data.rows} rows of ${data.file} and gives the same ids with each vocabulary`, () => {
       const texts = textsOf(data);
       expect(texts).to.have.length(data.rows);
-      const names = ['bert-base-chinese', 'bert-base-uncased'];
-      const requests = names.map((name): Request => ({ ...settings(name), maxLength: null, texts }));
-      const answers = askPython(requests);
-      names.forEach((name, i) => {
-        const tokenizer = loadTokenizer(join(shared, 'vocab', name));
-        expect(differences(tokenizer, requests[i]!, answers[i]!)).to.deep.equal([]);
-      });
+      expectSameIds(texts);
     });
   }
+
+  it('gives the same ids for every line of every file of the shared data, with each vocabulary', () => {
+    const files = readdirSync(join(shared, 'data'), { recursive: true, encoding: 'utf8' })
+      .map((name) => join(shared, 'data', name))
+      .filter((path) => statSync(path).isFile());
+    expect(files).to.have.length.above(12);
+    // What a line gives depends on the line alone, and the files with a character a line repeat themselves.
+    const lines = new Set(files.flatMap((path) => readFileSync(path, 'utf8').split('\n')));
+    expectSameIds(Array.from(lines, (line): Text => [line, null]));
+  });
+
+  it('gives the same ids for 10,000 made lines of what is hard to split, with each vocabulary', () => {
+    expectSameIds(madeLines(10_000).map((line): Text => [line, null]));
+  });
+
+  it('gives the same ids from dict.txt, encoder.json and vocab.bpe as from vocab.json and merges.txt', () => {
+    for (const name of ['dict.txt', 'encoder.json']) cpSync(join(robertaFolder, name), join(folder, name));
+    cpSync(join(robertaFolder, 'merges.txt'), join(folder, 'vocab.bpe'));
+    const texts = [...someTexts(50), ...madeLines(1000).map((line): Text => [line, null])];
+    const request: Request = { ...roberta, maxLength: null, texts };
+    const [answer] = askPython([request]);
+    expect(differences(loadTokenizer(folder), request, answer!)).to.deep.equal([]);
+    writeFairseqVocabulary(findFairseqFiles(folder)!, folder);
+    const idsOf = (path: string) => z.record(z.string(), z.number()).parse(JSON.parse(readFileSync(path, 'utf8')));
+    expect(idsOf(join(folder, 'vocab.json'))).to.deep.equal(idsOf(roberta.vocab));
+    expect(readFileSync(join(folder, 'merges.txt'))).to.deep.equal(readFileSync(join(robertaFolder, 'merges.txt')));
+  });
+
+  it('cuts pairs of byte-level BPE as longest_first does, with a space put before the text or not', () => {
+    const singles = [...someTexts(400).map(([text]) => text), ...madeLines(300)];
+    const texts = singles.map((text, i): Text => [text, singles[(i * 7 + 3) % singles.length]!]);
+    for (const addPrefixSpace of [false, true]) {
+      for (const maxLength of [7, 12, 33]) {
+        const request: Request = { ...roberta, addPrefixSpace, maxLength, texts };
+        const [answer] = askPython([request]);
+        for (const name of ['vocab.json', 'merges.txt']) cpSync(join(robertaFolder, name), join(folder, name));
+        writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ add_prefix_space: addPrefixSpace }));
+        expect(differences(loadTokenizer(folder), request, answer!)).to.deep.equal([]);
+      }
+    }
+  });
+
+  it('gives the same ids from a spiece.model and from the tokenizer.json that Transformers saves of it', () => {
+    const english = dataFiles.filter(({ file }) => file.startsWith('sst-2-sentences')).flatMap(textsOf);
+    const trainOn = [
+      ...english.map(([text]) => text.toLowerCase()),
+      ...madeLines(200).map((line) => line.replaceAll('\0', '')),
+    ];
+    const vocab = join(folder, 'spiece.model');
+    const texts = [...someTexts(10), ...madeLines(10_000).map((line): Text => [line, null])];
+    const variants: [Partial<Settings>, object][] = [
+      [{ trainOn }, {}],
+      [{ lowercase: false }, { do_lower_case: false }],
+      [{ keepAccents: true }, { keep_accents: true }],
+    ];
+    variants.forEach(([variant, config], i) => {
+      const saveTo = join(folder, `saved-${i}`);
+      const request: Request = { ...defaults, family: 'albert', vocab, ...variant, saveTo, maxLength: null, texts };
+      const [answer] = askPython([request]);
+      writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+      const tokenizer = loadTokenizer(folder);
+      expect(tokenizer.vocabSize).to.equal(3000);
+      expect(differences(tokenizer, request, answer!).slice(0, 20)).to.deep.equal([]);
+      expect(readdirSync(saveTo)).to.include('tokenizer.json');
+      expect(differences(loadTokenizer(saveTo), request, answer!).slice(0, 20)).to.deep.equal([]);
+    });
+  });
+
+  it('gives the same ids from the tokenizer.json that Transformers saves of a RoBERTa', () => {
+    const texts = [...someTexts(50), ...madeLines(3000).map((line): Text => [line, null])];
+    const request: Request = { ...roberta, saveTo: folder, maxLength: null, texts };
+    const [answer] = askPython([request]);
+    expect(readdirSync(folder)).to.include('tokenizer.json');
+    expect(differences(loadTokenizer(folder), request, answer!)).to.deep.equal([]);
+  });
 
   const variants: [string, Partial<Settings>][] = [
     ['cased', { lowercase: false }],
@@ -182,11 +282,11 @@ describe('tokenization compared with Python Transformers', function () {
     const texts = blocks.flatMap(([from, to]) =>
       Array.from({ length: to - from + 1 }, (_, i): Text => [contexts(String.fromCodePoint(from + i)), null]),
     );
-    const variants = [settings('bert-base-chinese', true), settings('bert-base-uncased', false)];
+    const variants = [settings('bert-base-chinese', true), settings('bert-base-uncased', false), roberta];
     for (const variant of variants) {
       const request: Request = { ...variant, maxLength: null, texts };
       const [answer] = askPython([request]);
-      const tokenizer = loadTokenizer(vocabFolder(folder, request));
+      const tokenizer = loadTokenizer(variant.family === 'roberta' ? robertaFolder : vocabFolder(folder, request));
       expect(differences(tokenizer, request, answer!).slice(0, 20)).to.deep.equal([]);
     }
   });
@@ -198,6 +298,127 @@ describe('tokenization compared with Python Transformers', function () {
     expect(readFileSync(vocabPath('bert-base-chinese'), 'utf8').split(/\r?\n|\u2028/u).length).to.be.above(21129);
   });
 });
+
+const hardParts = {
+  emoji: ['😀', '👨\u200d👩\u200d👧', '🇨🇳', '☺\ufe0f', '👍🏽', '❤\ufe0f', '🏴\u{e0067}\u{e0062}\u{e007f}'],
+  marks: [
+    'e\u0301',
+    'n\u0303',
+    '\u0301',
+    'o\u0308\u0301',
+    'か\u3099',
+    '\u1112\u1161\u11ab',
+    'क्षि',
+    '\u0e33',
+    'A\u030a',
+  ],
+  noWidth: ['\u200b', '\u200c', '\u200d', '\ufeff', '\u2060', '\u00ad', '\u180e', '\u034f'],
+  chinese: ['酒店', '很好，', '电影。', '𠀀', '𪜀', '﨎', '々'],
+  controls: [
+    '\0',
+    '\x01',
+    '\x0b',
+    '\x0c',
+    '\x1a',
+    '\x1c',
+    '\x1d',
+    '\x1e',
+    '\x1f',
+    '\x7f',
+    '\x85',
+    '\ufffd',
+    '\u2028',
+    '\u2029',
+  ],
+  blanks: [
+    ' ',
+    '  ',
+    '   ',
+    '\t',
+    ' \t ',
+    '\n\n',
+    ' \n',
+    '\r\n',
+    '\u00a0',
+    '\u3000',
+    '\u2003',
+    '\u202f',
+    '\u205f',
+    '\u1680',
+    '\u2007 ',
+  ],
+  contractions: [
+    "don't",
+    "DON'T",
+    "I'LL",
+    "i'll",
+    "we've",
+    "WE'VE",
+    "he's",
+    "HE'S",
+    "'s",
+    "'S",
+    "'re",
+    "'RE",
+    "'d",
+    '’s',
+    "it''s",
+    "y'all'd've",
+  ],
+  astral: ['𝒳', '𐍈', '🜁', '𝟘𝟙', '𐐀', '\u{10ffff}', '\u{e0041}'],
+  numbers: ['1', '2023', '½', '²', 'Ⅷ', '٣٤', 'Ｅ１', '一二', '1,000.5', '3.14', '2,'],
+  words: ['hello', 'World', 'RoBERTa', 'naïve', 'straße', 'ΑΣ', 'İstanbul', 'ﬁlm', 'a', 'the', 'Ångström'],
+  special: [
+    '<mask>',
+    ' <mask>',
+    '\x85<mask>',
+    '\ufeff<mask>',
+    '<s>',
+    '</s>',
+    '<pad>',
+    '<unk>',
+    '<MASK>',
+    '<ma',
+    '[MASK]',
+    ' [SEP]',
+    '[CLS]',
+    '▁',
+  ],
+  symbols: [
+    '!',
+    '...',
+    '--',
+    '$%',
+    '@user',
+    '#tag',
+    'http://a.b/c?d=e&f',
+    '``',
+    "''",
+    '"',
+    '(',
+    ')',
+    '_',
+    '‐',
+    '…',
+    '~',
+    ' !',
+  ],
+};
+
+/** Lines of parts that are hard to split, joined with spaces or without; the same ones each time. */
+function madeLines(count: number): string[] {
+  const random = createRandom(7);
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
+  const all = Object.values(hardParts);
+  // A third are mostly blanks and what goes with them.
+  const blank = [hardParts.blanks, hardParts.controls, hardParts.words, hardParts.contractions];
+  return Array.from({ length: count }, (_, i) =>
+    Array.from(
+      { length: 1 + random(14) },
+      () => pick(pick(i % 3 === 0 ? blank : all)) + (random(3) === 0 ? ' ' : ''),
+    ).join(''),
+  );
+}
 
 /** One character alone, inside a word, doubled, and at the end of one. */
 const contexts = (character: string) => `${character} a${character}b ${character}${character} A${character}`;
