@@ -6,7 +6,7 @@
 /** A tensor of a file that is open. */
 export interface StoredTensor {
   readonly name: string;
-  /** The element type as the file's format spells it (`F16`, `DT_FLOAT`, `torch.HalfStorage` ...). */
+  /** The element type as the file's format spells it (`F16`, `DT_FLOAT`, `torch.float16` ...). */
   readonly dtype: string;
   readonly shape: readonly number[];
   /** Reads the values as float32, row-major. Throws UserError 'files' for a dtype that is not a float of 16 to 64 bits. */

@@ -68,6 +68,7 @@ async function prepare(options: FinetuneOptions, ui: Reporter): Promise<Prepared
   const model = await openStartingModel(task, ui);
   try {
     const tokenizer = loadTokenizer(model.tokenizerFolder);
+    for (const note of tokenizer.notes) ui.info(note);
     checkFit(model.config, tokenizer, task.config.model.max_length);
     const data = readAndEncode(task, tokenizer, ui);
     return { task, folder, device, precision, model, tokenizer, data };

@@ -90,6 +90,14 @@ describe('loading a task', () => {
     expect(load(good, { model: 'pypi:a@1.0' }).model).to.deep.equal({ kind: 'pretrained', source: 'pypi:a@1.0' });
   });
 
+  it('takes the vocabulary that a configuration names', () => {
+    const model = load(good.replace('source: ./model', 'config: bert-tiny-zh')).model;
+    expect(model.kind === 'random' ? model.vocab.text : model).to.equal('bert-base-chinese');
+    file('{}', 'config.json');
+    const nameless = good.replace('source: ./model', 'config: ./config.json');
+    expect(complaint(() => load(nameless))[0]).to.contain('model.vocab: got nothing, expected the folder that holds');
+  });
+
   it('lets --model replace random weights', () => {
     const random = good.replace('source: ./model', 'config: ./config.json\n  vocab: ./data');
     file('{}', 'config.json');
@@ -144,7 +152,7 @@ training:
   it('reports what is missing at the mapping that lacks it', () => {
     expect(complaint(() => load('task: classification\ndata: {}\n'))).to.deep.equal([
       '3 problems in the task:',
-      'task.yaml:1:1: model: missing, expected a mapping with the keys source (or config and vocab), ...',
+      'task.yaml:1:1: model: missing, expected a mapping with the keys source (or config), ...',
       'task.yaml:2:1: data.train: missing, expected the path of a file',
       'task.yaml:2:1: data.columns: missing, expected a mapping with the keys text, label (and pair)',
     ]);

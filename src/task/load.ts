@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { dump } from 'js-yaml';
+import { z } from 'zod';
+import { readJson } from '../checkpoints/json.js';
 import { UserError } from '../errors.js';
 import { didYouMean } from '../nearest.js';
 import { packageRoot } from '../package-root.js';
@@ -197,13 +199,21 @@ function resolveModel(model: ModelConfig, folder: string): ResolvedModel {
     const isFolder = parseModelSource(model.source)?.kind === 'folder';
     return { kind: 'pretrained', source: isFolder ? resolve(folder, model.source) : model.source };
   }
-  if (model.config === undefined || model.vocab === undefined)
-    throw new Error('the schema let a model without names pass');
-  return {
-    kind: 'random',
-    config: named('model.config', model.config, folder, { shelf: 'configs', ending: '.json' }),
-    vocab: named('model.vocab', model.vocab, folder, { shelf: 'vocab', ending: '' }),
-  };
+  if (model.config === undefined) throw new Error('the schema let a model without names pass');
+  const config = named('model.config', model.config, folder, { shelf: 'configs', ending: '.json' });
+  const vocab = model.vocab ?? vocabularyOf(config.path);
+  return { kind: 'random', config, vocab: named('model.vocab', vocab, folder, { shelf: 'configs/vocab', ending: '' }) };
+}
+
+/** The configurations in configs/ name the vocabulary that models of their size and language were trained with. */
+function vocabularyOf(path: string): string {
+  const config = z.looseObject({ vocab: z.string().optional() }).safeParse(readJson(path, `${path} does not exist`));
+  if (config.data?.vocab !== undefined) return config.data.vocab;
+  throw new UserError(
+    'usage',
+    `model.vocab: got nothing, expected the folder that holds vocab.txt or tokenizer.json, because ${path} names none`,
+    'Add --set model.vocab=FOLDER.',
+  );
 }
 
 /** A bare name stands on one of the package's shelves; anything with a slash or the ending is a path. */

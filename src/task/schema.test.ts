@@ -89,11 +89,11 @@ describe('task schema', () => {
     expect(issues(withData({ columns }))).to.have.key('data.columns.pair');
   });
 
-  it('wants exactly one of source and config, and a vocabulary with config', () => {
+  it('wants exactly one of source and config, and a vocabulary with config only', () => {
     const withModel = (model: object) => issues({ ...minimal, model });
     expect(withModel({ config: 'bert-base', vocab: './vocab' })).to.deep.equal({});
     expect(withModel({})).to.have.key('model.source');
-    expect(withModel({ config: 'bert-base' })).to.have.key('model.vocab');
+    expect(withModel({ config: 'bert-base' })).to.deep.equal({});
     expect(withModel({ source: '/m', vocab: './vocab' })).to.have.key('model.vocab');
     expect(withModel({ source: '/m', config: 'bert-base', vocab: 'x' })).to.have.key('model.config');
   });

@@ -85,7 +85,9 @@ const modelSchema = z
         .describe('an architecture with random weights, instead of source: a name in configs/ or the path of a .json'),
       vocab: text('a name or the path of a folder')
         .optional()
-        .describe('with config: the folder that holds vocab.txt or tokenizer.json'),
+        .describe(
+          'with config: a name in configs/vocab or the folder that holds vocab.txt or tokenizer.json; absent: as config says',
+        ),
       max_length: wholeNumber({ min: 3 })
         .default(128)
         .describe('tokens of an example, special tokens included; longer texts are cut'),
@@ -94,21 +96,16 @@ const modelSchema = z
         .default(null)
         .describe("dropout of hidden states, attention and classifier; null: as the checkpoint's config says"),
     },
-    mappingOf('source (or config and vocab), ...'),
+    mappingOf('source (or config), ...'),
   )
   .refine((model) => model.source !== undefined || model.config !== undefined, {
     path: ['source'],
-    error: 'expected a model source, or config and vocab for random weights',
+    error: 'expected a model source, or config for random weights',
     ...ifGood(modelNames),
   })
   .refine((model) => model.source === undefined || model.config === undefined, {
     path: ['config'],
     error: 'expected source or config, not both',
-    ...ifGood(modelNames),
-  })
-  .refine((model) => model.config === undefined || model.vocab !== undefined, {
-    path: ['vocab'],
-    error: 'expected the folder that holds vocab.txt or tokenizer.json, because config brings none',
     ...ifGood(modelNames),
   })
   .refine((model) => model.config !== undefined || model.vocab === undefined, {
