@@ -6,15 +6,20 @@ import type { StoredAs } from './checkpoint.js';
  * searched for.
  */
 export function huggingFaceNames(config: ModelConfig): Map<string, StoredAs> {
+  const tied = config.tie_word_embeddings !== false;
   switch (config.model_type) {
     case 'bert':
-      return new Map([...bertNames('bert', 'bert', config.num_hidden_layers), ...bertPooler, ...bertHeads]);
+      return new Map([...bertNames('bert', 'bert', config.num_hidden_layers), ...bertPooler, ...bertHeads(tied)]);
     case 'roberta':
-      return new Map([...bertNames('bert', 'roberta', config.num_hidden_layers), ...robertaPooler, ...robertaHeads]);
+      return new Map([
+        ...bertNames('bert', 'roberta', config.num_hidden_layers),
+        ...robertaPooler,
+        ...robertaHeads(tied),
+      ]);
     case 'electra':
       return new Map([...bertNames('electra', 'electra', config.num_hidden_layers), ...electraNames]);
     case 'albert':
-      return new Map(albertNames(config.num_hidden_groups, config.inner_group_num));
+      return new Map(albertNames(config.num_hidden_groups, config.inner_group_num, tied));
     case 'distilbert':
       return new Map(distilbertNames(config.n_layers));
   }
@@ -50,6 +55,12 @@ const norm = (ours: string, theirs: string, stored: (name: string) => StoredAs):
   [`${ours}/gamma`, stored(`${theirs}.weight`)],
   [`${ours}/beta`, stored(`${theirs}.bias`)],
 ];
+
+/** The vocabulary's bias is stored twice. Where the two are not tied, it is the decoder's that Transformers computes with. */
+function wordBias(theirs: string, tied: boolean): Entry {
+  const [own, decoders] = [`${theirs}.bias`, `${theirs}.decoder.bias`];
+  return ['cls/predictions/output_bias', { names: tied ? [own, decoders] : [decoders, own], transposed: false }];
+}
 
 const segmentNames = (ours: string, stored: (name: string) => StoredAs): Entry => [
   `${ours}/token_type_embeddings`,
@@ -90,24 +101,21 @@ function bertNames(scope: 'bert' | 'electra', prefix: string, layers: number): E
 const bertPooler: Entry[] = dense('bert/pooler/dense', 'pooler.dense', inside('bert'));
 const robertaPooler: Entry[] = dense('bert/pooler/dense', 'pooler.dense', inside('roberta'));
 
-const bertHeads: Entry[] = [
+const bertHeads = (tied: boolean): Entry[] => [
   ...dense('classifier', 'classifier', head),
   ...dense('cls/predictions/transform/dense', 'cls.predictions.transform.dense', head),
   ...norm('cls/predictions/transform/LayerNorm', 'cls.predictions.transform.LayerNorm', head),
-  [
-    'cls/predictions/output_bias',
-    { names: ['cls.predictions.bias', 'cls.predictions.decoder.bias'], transposed: false },
-  ],
+  wordBias('cls.predictions', tied),
   ['cls/predictions/decoder/output_weights', head('cls.predictions.decoder.weight')],
 ];
 
-const robertaHeads: Entry[] = [
+const robertaHeads = (tied: boolean): Entry[] => [
   ...dense('classifier', 'classifier', head),
   ...dense('classifier/dense', 'classifier.dense', head),
   ...dense('classifier/out_proj', 'classifier.out_proj', head),
   ...dense('cls/predictions/transform/dense', 'lm_head.dense', head),
   ...norm('cls/predictions/transform/LayerNorm', 'lm_head.layer_norm', head),
-  ['cls/predictions/output_bias', { names: ['lm_head.bias', 'lm_head.decoder.bias'], transposed: false }],
+  wordBias('lm_head', tied),
   ['cls/predictions/decoder/output_weights', head('lm_head.decoder.weight')],
 ];
 
@@ -122,7 +130,7 @@ const electraNames: Entry[] = [
   ['cls/predictions/decoder/output_weights', head('generator_lm_head.weight')],
 ];
 
-function albertNames(groups: number, inner: number): Entry[] {
+function albertNames(groups: number, inner: number, tied: boolean): Entry[] {
   const stored = inside('albert');
   const block = (group: number, index: number): Entry[] => {
     const ours = `bert/encoder/transformer/group_${group}/inner_group_${index}`;
@@ -147,7 +155,7 @@ function albertNames(groups: number, inner: number): Entry[] {
     ...dense('classifier', 'classifier', head),
     ...dense('cls/predictions/transform/dense', 'predictions.dense', head),
     ...norm('cls/predictions/transform/LayerNorm', 'predictions.LayerNorm', head),
-    ['cls/predictions/output_bias', { names: ['predictions.bias', 'predictions.decoder.bias'], transposed: false }],
+    wordBias('predictions', tied),
     ['cls/predictions/decoder/output_weights', head('predictions.decoder.weight')],
   ];
 }

@@ -7,7 +7,9 @@ export const albertConfigSchema = z
     model_type: z.literal('albert'),
     ...encoderFields,
     embedding_size: size.default(128).describe('width of the embeddings'),
-    num_hidden_groups: size.default(1).describe('sets of layer weights that the layers share'),
+    num_hidden_groups: size
+      .default(1)
+      .describe('sets of weights that the layers share; of more sets than layers some are not used'),
     inner_group_num: size.default(1).describe('blocks in a group'),
     hidden_act: activation.default('gelu_new'),
     hidden_dropout_prob: rate.default(0),
@@ -15,13 +17,7 @@ export const albertConfigSchema = z
     classifier_dropout_prob: rate.nullish().transform((value) => value ?? 0.1),
     pad_token_id: tokenId.nullish(),
   })
-  .superRefine((config, context) => {
-    checkHeads(config, context);
-    if (config.num_hidden_groups > config.num_hidden_layers) {
-      const message = `${config.num_hidden_groups} groups for num_hidden_layers ${config.num_hidden_layers}`;
-      context.addIssue({ code: 'custom', path: ['num_hidden_groups'], message });
-    }
-  });
+  .superRefine(checkHeads);
 
 /** A checked configuration, keys as in the file. */
 export type AlbertConfig = z.infer<typeof albertConfigSchema>;

@@ -63,22 +63,21 @@ const projection = 'bert/encoder/embedding_hidden_mapping_in';
 /** The encoder's variables, without the pooler, in the order of the forward pass. */
 function albertVariables(config: AlbertConfig): VariableSpec[] {
   const { embedding_size: width, hidden_size: hidden, initializer_range: deviation } = config;
-  const { settings } = albertEncoder(config);
+  const { layers, settings } = albertEncoder(config);
   return [
     tableVariable('bert/embeddings/word_embeddings', config.vocab_size, width, deviation),
     tableVariable('bert/embeddings/position_embeddings', config.max_position_embeddings, width, deviation),
     tableVariable('bert/embeddings/token_type_embeddings', config.type_vocab_size, width, deviation),
     ...layerNormVariables('bert/embeddings/LayerNorm', width),
     ...denseVariables(projection, width, hidden, deviation),
-    ...blocks(config).flatMap((scopes) => layerVariables(scopes, settings, deviation)),
+    ...distinct(layers).flatMap((scopes) => layerVariables(scopes, settings, deviation)),
   ];
 }
 
-/** The scopes of every block that has weights, group by group. */
-function blocks(config: AlbertConfig): LayerScopes[] {
-  const { num_hidden_groups: groups, inner_group_num: inner } = config;
-  return Array.from({ length: groups * inner }, (_, i) => blockScopes(Math.floor(i / inner), i % inner));
-}
+/** Each block once; a group that no layer uses is not among them. */
+const distinct = (layers: readonly LayerScopes[]): LayerScopes[] => [
+  ...new Map(layers.map((scopes) => [scopes.query, scopes])).values(),
+];
 
 /** Google's names inside a block. */
 function blockScopes(group: number, inner: number): LayerScopes {
@@ -103,8 +102,8 @@ const embeddingNames = {
 
 function albertEncoder(config: AlbertConfig): Encoder {
   const { num_hidden_layers: layers, num_hidden_groups: groups, inner_group_num: inner } = config;
-  // In whole numbers: Google's int(layer / (layers / groups)) falls into the group before for a few sizes.
-  const groupOf = (layer: number): number => Math.floor((layer * groups) / layers);
+  // Transformers' formula, rounding included: of 18 layers in 14 groups it puts layer 9 into group 6, not 7.
+  const groupOf = (layer: number): number => Math.floor(layer / (layers / groups));
   return {
     layers: Array.from({ length: layers * inner }, (_, i) => blockScopes(groupOf(Math.floor(i / inner)), i % inner)),
     settings: {
