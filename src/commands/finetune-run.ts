@@ -226,7 +226,7 @@ function startTrainer({ task, data, model, precision }: Prepared, plan: LoadPlan
   });
   const trainer = openTrainer(program, optimizer, settings.seed);
   trainer.initialize(settings.seed);
-  for (const { spec, read } of plan?.loaded ?? []) trainer.assign(spec.name, spec.shape, read());
+  trainer.load(plan?.loaded.map(({ spec, read }) => ({ ...spec, read })) ?? []);
   return trainer;
 }
 
@@ -249,7 +249,7 @@ function createRunPlan(prepared: Prepared, trainer: Trainer, start: CheckpointSt
     start,
     saveModel() {
       writeModelHead(modelFolder, model.config, cardOf(prepared), tokenizer.files);
-      writeModelWeights(modelFolder, model.config, specs, trainer.fetch.bind(trainer));
+      writeModelWeights(modelFolder, model.config, specs, trainer.weightReader());
     },
   };
 }

@@ -1,29 +1,32 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { planLoad } from '../checkpoints/checkpoint.js';
-import { openHuggingFace } from '../checkpoints/huggingface.js';
 import { writeJson } from '../checkpoints/json.js';
-import { readModelCard, type ModelCard } from '../checkpoints/model-folder.js';
+import { columnsHint, columnsOf, formatHint } from './input-columns.js';
 import type { TestOptions } from './options.js';
+import { labelAnswer } from './predict-labels.js';
 import { encodeExamples } from '../data/encode.js';
 import type { Example } from '../data/example.js';
 import { guessFormat } from '../data/format.js';
 import { readExamples } from '../data/read.js';
 import { splitHeldOut } from '../data/split.js';
+import { withHint } from '../data/unlabelled.js';
 import { exitCodes, UserError } from '../errors.js';
 import { nodeBackend } from '../graph/index.js';
 import { classificationReport, confusionTable } from '../metrics/report.js';
-import { sequenceClassifier } from '../models/network.js';
 import { loadTask, type ResolvedTask } from '../task/load.js';
-import { loadTokenizer } from '../tokenization/load.js';
 import { formatDuration, plural } from '../ui/format.js';
 import type { Reporter } from '../ui/reporter.js';
-import { deviceInUse } from '../training/device.js';
+import { deviceInUse, resolvePrecision } from '../training/device.js';
 import { evaluateWithBar, type Evaluation } from '../training/evaluate.js';
+import {
+  findModelFolder,
+  isFolderSource,
+  loadFinishedModel,
+  openFinishedModel,
+  type FinishedModel,
+} from '../training/finished-model.js';
 import { phase } from '../training/phase.js';
-import { inferenceProgram } from '../training/program.js';
 import { makeOutputFolder } from '../training/run-folder.js';
-import { openModel, type Model } from '../training/trainer.js';
 
 interface TestedData {
   /** The file, for messages. */
@@ -33,49 +36,63 @@ interface TestedData {
 
 /** Tests a fine-tuned model as the options say. Resolves to the exit code. */
 export async function runTest(options: TestOptions, ui: Reporter): Promise<number> {
-  const folder = modelFolder(options.checkpoint);
-  const card = readModelCard(folder);
+  if (options.output === undefined && !isFolderSource(options.checkpoint)) {
+    throw new UserError(
+      'usage',
+      `--output is missing: ${options.checkpoint} is no folder of yours`,
+      'Say --output DIR.',
+    );
+  }
+  const folder = await findModelFolder(options.checkpoint, ui);
+  const finished = openFinishedModel(folder);
+  try {
+    if (finished.head === 'token') {
+      throw new UserError(
+        'usage',
+        `${folder} labels tokens, and t4 test measures models that label texts or pairs of texts`,
+        't4 predict shows the entities that it finds.',
+      );
+    }
+    return await measure(finished, options, ui);
+  } finally {
+    finished.checkpoint.close();
+  }
+}
+
+async function measure(finished: FinishedModel, options: TestOptions, ui: Reporter): Promise<number> {
+  const { folder, labels, tokenizer, maxLength } = finished;
   const device = deviceInUse(options.device, nodeBackend.isUsingGpuDevice);
-  ui.info(`device: ${device.description}, ${card.precision}`);
-  const tokenizer = loadTokenizer(folder);
+  const precision = resolvePrecision(options.precision ?? finished.precision, device);
+  ui.info(`device: ${device.description}, ${precision}`);
   const { data, dataset } = phase(ui, 'reading the data', () => {
-    const read = readTestData(options, card);
-    const encoded = encodeExamples(read.examples, tokenizer, card.maxLength);
+    const read = readTestData(options, finished);
+    const encoded = encodeExamples(read.examples, tokenizer, maxLength);
     return [{ data: read, dataset: encoded }, `data: ${read.path}, ${plural(encoded.size, 'example')}`];
   });
-  const model = phase(ui, 'loading the weights', () => [loadModel(folder, card), `weights: ${folder}`]);
+  const model = phase(ui, 'loading the weights', () => [loadFinishedModel(finished, precision), `weights: ${folder}`]);
   try {
     const began = performance.now();
-    const settings = { numLabels: card.labels.length, padTokenId: tokenizer.padTokenId };
+    const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId };
     const bar = ui.bar(dataset.size, 'testing');
     const evaluation = await evaluateWithBar(model.predict.bind(model), dataset, settings, bar);
-    report(options, card, data, evaluation, (performance.now() - began) / 1000, ui);
+    report(options, labels, data, evaluation, (performance.now() - began) / 1000, ui);
   } finally {
     model.dispose();
   }
   return exitCodes.ok;
 }
 
-/** A run keeps its model in model/; a model folder is one itself. */
-function modelFolder(checkpoint: string): string {
-  if (!existsSync(checkpoint)) throw new UserError('usage', `--checkpoint: ${checkpoint} does not exist`);
-  if (existsSync(join(checkpoint, 'model', 't4.json'))) return join(checkpoint, 'model');
-  if (existsSync(join(checkpoint, 'task.yaml'))) {
-    throw new UserError(
-      'files',
-      `${checkpoint} is a run without a finished model`,
-      `Continue it: t4 finetune --output ${checkpoint} --resume`,
-    );
+function readTestData(options: TestOptions, { card, labels }: FinishedModel): TestedData {
+  const { data: path } = options;
+  if (path !== undefined) {
+    const format = options.format ?? card?.format ?? withHint(formatHint, () => guessFormat(path));
+    const columns = columnsOf(options, card, format);
+    const read = () => readExamples(path, { format, columns, labels, requireLabels: true });
+    return { path, examples: withHint(columnsHint, read).examples };
   }
-  return checkpoint;
-}
-
-function readTestData(options: TestOptions, card: ModelCard): TestedData {
-  const { columns, labels } = card;
-  if (options.data !== undefined) {
-    const format = card.format ?? guessFormat(options.data);
-    const { examples } = readExamples(options.data, { format, columns, labels, requireLabels: true });
-    return { path: options.data, examples };
+  const { format, textColumn, pairColumn, labelColumn } = options;
+  if ([format, textColumn, pairColumn, labelColumn].some((flag) => flag !== undefined)) {
+    throw new UserError('usage', '--format and the flags for columns go with --data FILE');
   }
   const taskFile = join(options.checkpoint, 'task.yaml');
   if (!existsSync(taskFile)) {
@@ -103,30 +120,15 @@ function readSplit(task: ResolvedTask, split: TestOptions['split'], labels: read
   return { path: `${file.path} (the share of ${split})`, examples: parts[split === 'dev' ? 'dev' : 'train'] };
 }
 
-function loadModel(folder: string, card: ModelCard): Model {
-  const checkpoint = openHuggingFace(folder);
-  try {
-    const network = sequenceClassifier(checkpoint.config, card.labels.length);
-    const plan = planLoad(checkpoint, network.variables, true);
-    if (plan.fresh.length > 0) throw new UserError('files', `${folder} lacks the weights ${plan.fresh.join(', ')}`);
-    const model = openModel(inferenceProgram(network, card.precision));
-    for (const { spec, read } of plan.loaded) model.assign(spec.name, spec.shape, read());
-    return model;
-  } finally {
-    checkpoint.close();
-  }
-}
-
 function report(
   options: TestOptions,
-  card: ModelCard,
+  labels: readonly string[],
   data: TestedData,
   evaluation: Evaluation,
   seconds: number,
   ui: Reporter,
 ): void {
   const { metrics, loss } = evaluation;
-  const { labels } = card;
   const rate = data.examples.length / seconds;
   const result = {
     data: data.path,
@@ -154,24 +156,20 @@ function report(
   const folder = options.output ?? options.checkpoint;
   makeOutputFolder(folder);
   writeJson(join(folder, 'test.json'), result);
-  writePredictions(join(folder, 'predictions.jsonl'), card, data, evaluation);
+  writePredictions(join(folder, 'predictions.jsonl'), labels, data, evaluation);
   ui.info(`written: ${join(folder, 'test.json')}, ${join(folder, 'predictions.jsonl')}`);
 }
 
-function writePredictions(path: string, { labels }: ModelCard, data: TestedData, evaluation: Evaluation): void {
-  const lines = data.examples.map((example, i) => {
-    const scores = evaluation.probabilities.subarray(i * labels.length, (i + 1) * labels.length);
-    const predicted = evaluation.classes[i]!;
-    return JSON.stringify({
+function writePredictions(path: string, labels: readonly string[], data: TestedData, evaluation: Evaluation): void {
+  const lines = data.examples.map((example, i) =>
+    JSON.stringify({
       line: example.line,
       text: example.text,
       ...(example.pair === undefined ? {} : { pair: example.pair }),
       gold: example.label === undefined ? undefined : labels[example.label],
-      label: labels[predicted],
-      probability: scores[predicted],
-      probabilities: Object.fromEntries(labels.map((label, id) => [label, scores[id]])),
-    });
-  });
+      ...labelAnswer(evaluation, i, labels),
+    }),
+  );
   writeFileSync(`${path}.partial`, lines.map((line) => `${line}\n`).join(''));
   renameSync(`${path}.partial`, path);
 }

@@ -12,6 +12,6 @@ export {
 } from './program.js';
 export type { Variable } from './recorder.js';
 export { writeSavedModel } from './saved-model.js';
-export { openSession, type HostTensor, type Session } from './session.js';
+export { openSession, type Call, type HostTensor, type Session } from './session.js';
 export { nodeBackend, tf, type Scalar, type Tensor, type Tensor1D } from './tensorflow.js';
 export { TraceError } from './trace-error.js';

@@ -23,7 +23,8 @@ function firstValues(seed: number): Map<string, Float32Array> {
   const trainer = openTrainer(trainingProgram({ network, precision: 'fp32', optimizer, maxGradNorm: 1 }), optimizer, 1);
   try {
     trainer.initialize(seed);
-    return new Map(network.variables.map(({ name }) => [name, trainer.fetch(name)]));
+    const read = trainer.weightReader();
+    return new Map(network.variables.map(({ name }) => [name, read(name)]));
   } finally {
     trainer.dispose();
   }

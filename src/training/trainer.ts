@@ -1,14 +1,16 @@
-import { openSession, type HostTensor, type Program, type Session } from '../graph/index.js';
+import { openSession, type Call, type HostTensor, type Program, type Session } from '../graph/index.js';
 import type { Batch } from '../data/batches.js';
 import { explainNativeFailure, type NativeActivity } from './native-failure.js';
 import { adamWFactors, type AdamWSettings } from './optimizer.js';
+import { loadWeights, weightReader, type Weight } from './weights.js';
 
-/** A loaded model: forward passes, and its weights one by one. */
+/** A loaded model: forward passes, and its weights in and out. */
 export interface Model {
   /** Logits of a batch, row-major [batch.size, labels]. */
   predict(batch: Batch): Float32Array;
-  assign(name: string, shape: readonly number[], values: Float32Array): void;
-  fetch(name: string): Float32Array;
+  load(weights: readonly Weight[]): void;
+  /** A function that gives a weight's values; cheapest where it is asked in the order of the program's variables. */
+  weightReader(): (name: string) => Float32Array;
   dispose(): void;
 }
 
@@ -40,35 +42,39 @@ function inputsOf({ size, length, inputIds, tokenTypeIds, attentionMask }: Batch
 /** Loads an inference program. */
 export function openModel(program: Program): Model {
   const session = openSession(program);
-  return modelOf(session, runnerOf(session));
+  return modelOf(program, session);
 }
 
-type Run = (
-  name: string,
-  inputs: Parameters<Session['run']>[1],
-  activity: NativeActivity,
-) => ReturnType<Session['run']>;
+type Outputs = Record<string, HostTensor>;
 
 /** Runs functions of the session; what fails for the machine's reasons becomes a UserError. */
-function runnerOf(session: Session): Run {
-  return (name, inputs, activity) => {
-    try {
-      return session.run(name, inputs);
-    } catch (error) {
-      throw explainNativeFailure(error, activity);
-    }
-  };
+function runTogether(session: Session, calls: readonly Call[], activity: NativeActivity): Outputs[] {
+  try {
+    return session.runTogether(calls);
+  } catch (error) {
+    throw explainNativeFailure(error, activity);
+  }
 }
+
+type Run = (name: string, inputs: Call['inputs'], activity: NativeActivity) => Outputs;
+
+const runnerOf =
+  (session: Session): Run =>
+  (name, inputs, activity) =>
+    runTogether(session, [{ name, inputs }], activity)[0]!;
 
 const weights: NativeActivity = { kind: 'weights' };
 
-function modelOf(session: Session, run: Run): Model {
+function modelOf(program: Program, session: Session): Model {
+  const run = runnerOf(session);
+  const transfer = (calls: readonly Call[]): Outputs[] => runTogether(session, calls, weights);
+  const accessible = program.variables.filter(({ name }) => `fetch/${name}` in program.signatures);
   return {
     predict: (batch) => floats(run('predict', inputsOf(batch), { kind: 'predict', batch }), 'logits'),
-    assign: (name, shape, data) => {
-      run(`assign/${name}`, { value: { shape, data } }, weights);
+    load: (given) => {
+      loadWeights(given, transfer);
     },
-    fetch: (name) => floats(run(`fetch/${name}`, {}, weights), 'value'),
+    weightReader: () => weightReader(accessible, transfer),
     dispose: () => {
       session.dispose();
     },
@@ -86,7 +92,7 @@ export function openTrainer(program: Program, optimizer: AdamWSettings, seed: nu
     run(`restore/${group}`, { path: text(`${path}/${group}`) }, { kind: 'restore', path });
   };
   return {
-    ...modelOf(session, run),
+    ...modelOf(program, session),
     initialize(initialSeed) {
       if ('initialize' in program.signatures) {
         run('initialize', { seed: { shape: [2], data: Int32Array.of(initialSeed, 0) } }, weights);

@@ -62,7 +62,7 @@ function trainHere(folder: string, numLabels: number, settings: Settings, batche
   try {
     trainer.initialize(1);
     for (const [name, { shape, data }] of Object.entries(readWeights(folder, numLabels))) {
-      if (data instanceof Float32Array) trainer.assign(name, shape, data);
+      if (data instanceof Float32Array) trainer.load([{ name, shape, read: () => data }]);
     }
     const results = batches.map((batch, step) =>
       trainer.step(batch, step, settings.learningRate * linearSchedule(step, settings)),
