@@ -56,14 +56,20 @@ export async function downloadBlob(download: Download, blob: string): Promise<vo
 
 /** The file to download into; undefined when another process has downloaded the blob meanwhile. */
 async function claim({ hub, file, onProgress }: Download, blob: string): Promise<string | undefined> {
-  for (let told = false; ; told = true) {
+  for (let told = false; ;) {
     if (isCached(blob, file.size)) {
       onProgress(file.size);
       return undefined;
     }
     const claimed = await claimPartial(dirname(blob), basename(blob));
-    if ('path' in claimed) return claimed.path;
+    if ('path' in claimed) {
+      if (!isCached(blob, file.size)) return claimed.path;
+      // Completed between the two looks.
+      await dropPartial(claimed.path);
+      continue;
+    }
     if (!told) hub.warn(`process ${claimed.busy} is downloading ${file.name}: waiting for it`);
+    told = true;
     await sleep(hub.timing.poll);
   }
 }

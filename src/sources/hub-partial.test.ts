@@ -48,12 +48,13 @@ describe('partial downloads', () => {
   });
 
   it('of a process that was killed are taken over, the largest of them', async () => {
-    write(claimed(dead), 'abcdef');
+    write(claimed(dead), 'abcdef', 100);
     write(`${etag}.incomplete`, 'abc');
     write(`${'b'.repeat(64)}.incomplete`, 'another');
     const path = await claim();
     expect(readFileSync(path, 'utf8')).to.equal('abcdef');
     expect(readdirSync(blobs).sort()).to.deep.equal([basename(path), `${'b'.repeat(64)}.incomplete`].sort());
+    expect(await claimPartial(blobs, etag), 'however old it was').to.deep.equal({ busy: process.pid });
     await dropPartial(path);
   });
 
@@ -90,6 +91,16 @@ describe('partial downloads', () => {
     expect(readFileSync(path, 'utf8')).to.equal('');
     expect(readdirSync(blobs)).to.include(`${etag}.1a2b3c4d.incomplete`);
     await dropPartial(path);
+  });
+
+  it('are begun by one of two that ask at once', async () => {
+    for (let i = 0; i < 50; i += 1) {
+      const results = await Promise.all([claimPartial(blobs, etag), claimPartial(blobs, etag)]);
+      const paths = results.flatMap((result) => ('path' in result ? [result.path] : []));
+      expect(paths).to.have.length(1);
+      await dropPartial(paths[0]!);
+      rmSync(join(blobs, `${etag}.incomplete`), { force: true });
+    }
   });
 
   it('go to one of many that ask at once', async () => {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,7 +7,7 @@ import { join } from 'node:path';
  * Half-downloaded blobs. One that nobody works on is `<etag>.incomplete`; a process takes it by renaming it to
  * `<etag>.<host>-<pid>-<random>.incomplete`, which at most one process succeeds in. So no two ever write to the same
  * file, without locks, which not every file system honours. A process that was killed leaves its name behind: the next
- * one sees that the process is gone and takes the file over.
+ * one sees that the process is gone and takes the file over. Where all this goes wrong, a file is fetched twice.
  */
 
 const ownHost = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
@@ -33,28 +33,34 @@ interface Partial {
   readonly owner: number | undefined;
 }
 
-/** Takes over what there is of a blob, or makes an empty file. @returns `busy`: the process that is downloading it */
+/** Takes over what there is of a blob, or begins it. @returns `busy`: the process that is downloading it */
 export async function claimPartial(blobs: string, etag: string): Promise<Claim> {
   for (;;) {
     const found = await partialsOf(blobs, etag);
-    const alive = found.filter(isOwned);
-    const busy = alive.find(({ age }) => age < busyWithin)?.owner;
+    const busy = found.find(isBusy)?.owner;
     if (busy !== undefined) return { busy };
-    const free = found.filter((partial) => !alive.includes(partial)).sort((a, b) => b.size - a.size);
-    const path = join(blobs, `${etag}.${ownHost}-${process.pid}-${randomBytes(4).toString('hex')}.incomplete`);
-    // Known as ours before it exists, lest another download in this process takes it for a dead one's.
-    ours.add(path);
-    const [largest, ...rest] = free;
+    const [largest, ...rest] = found.filter(isFree).sort((a, b) => b.size - a.size);
+    const source = join(blobs, largest?.name ?? `${etag}.incomplete`);
     if (largest === undefined) {
-      await writeFile(path, '', { flag: 'wx' });
-      return { path };
+      // Whoever has made this file looks once more: two that saw nothing do not both begin.
+      if (!(await made(source)) || (await partialsOf(blobs, etag)).some(isBusy)) continue;
     }
-    if (await renamed(join(blobs, largest.name), path)) {
-      for (const { name } of rest) await rm(join(blobs, name), { force: true });
-      return { path };
-    }
-    ours.delete(path);
+    const path = await take(source, blobs, etag);
+    if (path === undefined) continue;
+    for (const { name } of rest) await rm(join(blobs, name), { force: true });
+    return { path };
   }
+}
+
+/** Undefined where another process was faster. */
+async function take(source: string, blobs: string, etag: string): Promise<string | undefined> {
+  const path = join(blobs, `${etag}.${ownHost}-${process.pid}-${randomBytes(4).toString('hex')}.incomplete`);
+  // Known as ours before it exists, lest another download in this process takes it for a dead one's.
+  ours.add(path);
+  // Its age is that of our work on it, not of what was there before.
+  if ((await touched(source)) && (await renamed(source, path))) return path;
+  ours.delete(path);
+  return undefined;
 }
 
 /** Leaves a file to whoever continues it. */
@@ -66,6 +72,8 @@ export async function releasePartial(path: string, blobs: string, etag: string):
 /** The file is complete: under its own name from now on. */
 export async function completePartial(path: string, blob: string): Promise<void> {
   await rename(path, blob);
+  // What others began in vain.
+  await rm(`${blob}.incomplete`, { force: true });
   ours.delete(path);
 }
 
@@ -98,7 +106,9 @@ function isAlive(path: string, host: string, pid: number): boolean {
   return pid === process.pid ? ours.has(path) : isRunning(pid);
 }
 
-const isOwned = ({ owner, age }: Partial): boolean => owner !== undefined && age < abandonedAfter;
+const isBusy = ({ owner, age }: Partial): boolean => owner !== undefined && age < busyWithin;
+
+const isFree = ({ owner, age }: Partial): boolean => owner === undefined || age >= abandonedAfter;
 
 function isRunning(pid: number): boolean {
   try {
@@ -110,15 +120,31 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** False where the file has gone: another process was faster. */
+/** False where it is there already. */
+async function made(path: string): Promise<boolean> {
+  return succeeds(writeFile(path, '', { flag: 'wx' }), 'EEXIST');
+}
+
+/** False where the file has gone. */
+async function touched(path: string): Promise<boolean> {
+  const now = new Date();
+  return succeeds(utimes(path, now, now), 'ENOENT');
+}
+
+/** False where the file has gone. */
 async function renamed(from: string, to: string): Promise<boolean> {
-  return rename(from, to).then(
-    () => true,
-    (error: unknown) => {
-      ignoreMissing(error);
-      return false;
-    },
-  );
+  return succeeds(rename(from, to), 'ENOENT');
+}
+
+/** Whether it works out; the one failure that another process may cause is no error. */
+async function succeeds(action: Promise<void>, expected: string): Promise<boolean> {
+  try {
+    await action;
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === expected) return false;
+    throw error;
+  }
 }
 
 function ignoreMissing(error: unknown): undefined {

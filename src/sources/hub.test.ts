@@ -174,10 +174,10 @@ describe('models of the hub', () => {
       expect(lstatSync(join(snapshot, 'vocab.txt')).isSymbolicLink()).to.equal(false);
     });
 
-    it('of one model by many at once is whole, and is made once', async () => {
-      const snapshots = await Promise.all(Array.from({ length: 4 }, () => resolveModel()));
+    it('of one model by two at once is whole, and is made once', async () => {
+      const snapshots = await Promise.all([resolveModel(), resolveModel()]);
       expect(new Set(snapshots).size).to.equal(1);
-      expectWhole(snapshots[0]!);
+      expectWhole(snapshots[0]);
       expect(server.seen.filter(({ origin }) => origin === 'cdn')).to.have.length(1);
     });
 
@@ -433,10 +433,9 @@ describe('models of the hub', () => {
       server.faults.answers = [
         { path: '/revision/', status: 307, headers: { Location: `${third.url}/api/models/owner/tiny/revision/main` } },
       ];
-      await resolveModel();
+      await resolveModel().finally(() => third.close());
       expect(third.seen).to.have.length(1);
       expect(third.seen[0]!.authorization).to.equal(undefined);
-      await third.close();
     });
   });
 
