@@ -36,7 +36,8 @@ export function openCheckpoint(folder: string, format?: CheckpointFormat): Check
 
 const mostShown = 12;
 
-function unknownFormat(folder: string): UserError {
+/** Says what is there instead. */
+export function unknownFormat(folder: string): UserError {
   const names = readdirSync(folder).sort();
   const more = names.length > mostShown ? ` and ${names.length - mostShown} more` : '';
   const found = names.length === 0 ? 'nothing' : `${names.slice(0, mostShown).join(', ')}${more}`;

@@ -5,6 +5,8 @@ import { activationNames } from './activation-names.js';
 
 const sizeForm = 'expected a whole number, at least 1';
 export const size = z.int(sizeForm).positive(sizeForm);
+/** Of layers; a file that says a thousand million must not be believed before its weights have been looked at. */
+export const layerCount = size.max(1000, 'expected at most 1000 layers');
 const rateForm = 'expected a number from 0 to below 1';
 export const rate = z.number(rateForm).min(0, rateForm).lt(1, rateForm);
 const positiveForm = 'expected a number above 0';
@@ -35,7 +37,7 @@ export const commonFields = {
 export const encoderFields = {
   ...commonFields,
   hidden_size: size.describe('width of the hidden states'),
-  num_hidden_layers: size,
+  num_hidden_layers: layerCount,
   num_attention_heads: size,
   intermediate_size: size.describe('width of the feed-forward layer'),
   type_vocab_size: size.default(2),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { activation, commonFields, rate, size, tokenId } from './config-fields.js';
+import { activation, commonFields, layerCount, rate, size, tokenId } from './config-fields.js';
 
 /** Hugging Face's `config.json` of a DistilBERT (transformers `DistilBertConfig`): the keys have names of their own. */
 export const distilbertConfigSchema = z
@@ -7,7 +7,7 @@ export const distilbertConfigSchema = z
     model_type: z.literal('distilbert'),
     ...commonFields,
     dim: size.default(768).describe('width of the hidden states'),
-    n_layers: size.default(6),
+    n_layers: layerCount.default(6),
     n_heads: size.default(12),
     hidden_dim: size.default(3072).describe('width of the feed-forward layer'),
     activation: activation.default('gelu'),
