@@ -4,6 +4,7 @@ import { addConfig } from './commands/config-cli.js';
 import { addDoctor } from './commands/doctor-cli.js';
 import { addFinetune } from './commands/finetune-cli.js';
 import { checkFlags, usageError } from './commands/flags.js';
+import { addInspect } from './commands/inspect-cli.js';
 import { addTest } from './commands/test-cli.js';
 import { exitCodes, UserError } from './errors.js';
 import { didYouMean } from './nearest.js';
@@ -13,6 +14,7 @@ import type { Io } from './ui/reporter.js';
 const commands: Readonly<Record<string, readonly string[]>> = {
   finetune: [],
   test: [],
+  inspect: [],
   config: ['show', 'schema'],
   doctor: [],
 };
@@ -81,7 +83,7 @@ function createParser(line: CommandLine): ReturnType<typeof yargs> {
     .epilogue(
       '`t4 <command> --help` tells more. Exit codes: 0 done, 1 a bug, 2 usage, 3 data, 4 environment,\n5 out of memory, 6 loss not finite, 7 files.',
     );
-  for (const add of [addFinetune, addTest, addConfig, addDoctor]) add(parser, line);
+  for (const add of [addFinetune, addTest, addInspect, addConfig, addDoctor]) add(parser, line);
   return parser;
 }
 
