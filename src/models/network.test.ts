@@ -8,16 +8,15 @@ import {
   openSession,
   type FunctionSpec,
   type HostTensor,
-  type NamedTensors,
   type Program,
   type Session,
-  type TensorSpec,
 } from '../graph/index.js';
 import { lossAndGradients } from '../training/program.js';
 import { bertConfigSchema } from './bert-config.js';
 import { noDropout, type Weights } from './layers.js';
 import { withDropout } from './model-config.js';
 import { sequenceClassifier } from './network.js';
+import { eagerly, encoderInputs, halved, inputSpecs, lengthened, only, passOf, table } from './testing.js';
 
 /** All sizes differ, so that a swapped axis fails. */
 const config = withDropout(
@@ -37,24 +36,16 @@ const network = sequenceClassifier(config, numLabels);
 const dropping = sequenceClassifier(withDropout(config, 0.4), numLabels);
 const specs = network.variables;
 
-const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
-const inputSpecs = { inputIds: tokens, tokenTypeIds: tokens, attentionMask: tokens };
 const trainSpecs = {
   ...inputSpecs,
   labels: { dtype: 'int32', shape: [dimension('batch')] },
   dropoutSeed: { dtype: 'int32', shape: [2] },
 } as const;
 
-const encoderInputs = ({ inputIds, tokenTypeIds, attentionMask }: NamedTensors) => ({
-  inputIds: inputIds!,
-  tokenTypeIds: tokenTypeIds!,
-  attentionMask: attentionMask!,
-});
-
 const predict: FunctionSpec = {
   inputs: inputSpecs,
   build: (inputs, variables) => ({
-    logits: network.logits({ weights: variables.read.bind(variables), dropout: noDropout }, encoderInputs(inputs)),
+    logits: network.logits(passOf(variables), encoderInputs(inputs)),
   }),
 };
 
@@ -70,56 +61,20 @@ const values = new Map<string, HostTensor>(
   specs.map(({ name, shape }, i) => [name, halved(sample(shape, i + 3))] as const),
 );
 
-function halved(tensor: HostTensor): HostTensor {
-  return floats(
-    tensor.shape,
-    numbersOf(tensor).map((value) => value / 2),
-  );
-}
-
 /** Sequences of different lengths, padded on the right to `length`. */
 function batchOf(size: number, length: number): Record<string, HostTensor> {
-  const numbers = (value: (row: number, column: number) => number): HostTensor =>
-    integers(
-      [size, length],
-      Array.from({ length: size * length }, (_, i) => value(Math.floor(i / length), i % length)),
-    );
   return {
-    inputIds: numbers((row, column) => (row * 17 + column * 5 + 1) % 31),
-    tokenTypeIds: numbers((row, column) => (row + column) % 3),
-    attentionMask: numbers((row, column) => (column === 0 || column < length - ((row * 2) % length) ? 1 : 0)),
+    inputIds: table(size, length, (row, column) => (row * 17 + column * 5 + 1) % 31),
+    tokenTypeIds: table(size, length, (row, column) => (row + column) % 3),
+    attentionMask: table(size, length, (row, column) =>
+      column === 0 || column < length - ((row * 2) % length) ? 1 : 0,
+    ),
     labels: integers(
       [size],
       Array.from({ length: size }, (_, row) => row % numLabels),
     ),
     dropoutSeed: integers([2], [3, size]),
   };
-}
-
-const only = (inputs: Record<string, HostTensor>, names: object): Record<string, HostTensor> =>
-  Object.fromEntries(Object.keys(names).map((name) => [name, inputs[name]!]));
-
-/** Runs a function of named tensors and weights on tfjs-node's own backend. */
-function eagerly(definition: FunctionSpec, inputs: Record<string, HostTensor>): Record<string, HostTensor> {
-  const names = Object.keys(definition.inputs);
-  let outputNames: string[] = [];
-  const tensors = [...names.map((name) => inputs[name]!), ...values.values()];
-  const results = runEagerly(tensors, (...given) => {
-    const byName = new Map([...names, ...values.keys()].map((name, i) => [name, given[i]!]));
-    const read: Weights = (name) => byName.get(name)!;
-    const refuse = (): never => {
-      throw new Error('no variable is changed here');
-    };
-    const outputs = definition.build(Object.fromEntries(byName), {
-      read,
-      assign: refuse,
-      update: refuse,
-      inTurn: (body) => body(),
-    });
-    outputNames = Object.keys(outputs);
-    return Object.values(outputs);
-  });
-  return Object.fromEntries(outputNames.map((name, i) => [name, results[i]!]));
 }
 
 describe('the BERT classifier', () => {
@@ -151,12 +106,12 @@ describe('the BERT classifier', () => {
       const inputs = only(batchOf(size, length), inputSpecs);
       const got = session.run('predict', inputs).logits!;
       expect(got.shape).to.deep.equal([size, numLabels]);
-      expect(largestDifference(got, eagerly(predict, inputs).logits!)).to.be.below(1e-6);
+      expect(largestDifference(got, eagerly(predict, inputs, values).logits!)).to.be.below(1e-6);
     });
 
     it(`gives the same loss and gradients traced and eager, with dropout, for a batch of ${size} x ${length}`, () => {
       const inputs = batchOf(size, length);
-      const [got, expected] = [session.run('gradients', inputs), eagerly(gradients, inputs)];
+      const [got, expected] = [session.run('gradients', inputs), eagerly(gradients, inputs, values)];
       expect(Object.keys(got)).to.have.members(Object.keys(expected));
       for (const [name, value] of Object.entries(expected)) {
         expect(largestDifference(got[name]!, value), name).to.be.below(1e-6);
@@ -178,6 +133,7 @@ describe('the BERT classifier', () => {
         },
       },
       batchOf(2, 3),
+      values,
     );
     expect([...read].sort()).to.deep.equal(specs.map(({ name }) => name).sort());
     expect(new Set(specs.map(({ name }) => name)).size).to.equal(specs.length);
@@ -186,16 +142,11 @@ describe('the BERT classifier', () => {
   it('gives the same logits with more padding, whatever the padding holds', () => {
     const [size, length, longer] = [3, 7, 29];
     const inputs = only(batchOf(size, length), inputSpecs);
-    const padded = Object.fromEntries(
-      Object.entries(inputs).map(([name, tensor]) => {
-        const filling = { inputIds: 30, tokenTypeIds: 2, attentionMask: 0 }[name]!;
-        const rows = Array.from({ length: size }, (_, row) => [
-          ...numbersOf(tensor).slice(row * length, (row + 1) * length),
-          ...Array<number>(longer - length).fill(filling),
-        ]);
-        return [name, integers([size, longer], rows.flat())];
-      }),
-    );
+    const padded = {
+      inputIds: lengthened(inputs.inputIds!, longer, 30),
+      tokenTypeIds: lengthened(inputs.tokenTypeIds!, longer, 2),
+      attentionMask: lengthened(inputs.attentionMask!, longer, 0),
+    };
     const [expected, got] = [session.run('predict', inputs).logits!, session.run('predict', padded).logits!];
     expect(largestDifference(got, expected)).to.be.below(1e-5);
   });
