@@ -7,7 +7,11 @@ import { startChild, t4, writeLauncher, type Ran } from './support/t4.js';
 import { writeTinyTask, type TinyTask } from './support/tiny-task.js';
 
 const commit = '0123456789abcdef0123456789abcdef01234567';
-const variables = ['HF_ENDPOINT', 'HF_HOME', 'HF_HUB_OFFLINE', 'HF_TOKEN'];
+/** What the machine may have set of its own. */
+const variables = [
+  ...['HF_ENDPOINT', 'HF_HOME', 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE'],
+  ...['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN', 'HF_TOKEN_PATH', 'HF_HUB_DISABLE_SYMLINKS'],
+];
 
 describe('t4 finetune --model hf:', () => {
   let folder: string;
@@ -28,8 +32,8 @@ describe('t4 finetune --model hf:', () => {
     };
     server.models.set('owner/tiny', { files, commit, refs: ['main'] });
     for (const name of variables) before.set(name, process.env[name]);
+    for (const name of variables) Reflect.deleteProperty(process.env, name);
     Object.assign(process.env, { HF_ENDPOINT: server.url, HF_HOME: join(folder, 'hf') });
-    for (const name of ['HF_HUB_OFFLINE', 'HF_TOKEN']) Reflect.deleteProperty(process.env, name);
   });
   afterEach(async () => {
     for (const [name, value] of before) {
