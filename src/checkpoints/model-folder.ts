@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { ModelConfig, ModelType } from '../models/model-config.js';
@@ -30,6 +30,9 @@ const modelCardSchema = z.object({
 export type ModelCard = z.infer<typeof modelCardSchema>;
 
 const cardFile = 't4.json';
+
+/** Whether t4 finetune wrote this folder. */
+export const hasModelCard = (folder: string): boolean => existsSync(join(folder, cardFile));
 
 /** Reads t4.json. Throws UserError 'files' where the folder has none or it is damaged. */
 export function readModelCard(folder: string): ModelCard {

@@ -1,7 +1,7 @@
 import type { Options } from 'yargs';
 import { UserError } from '../errors.js';
 import { nearest } from '../nearest.js';
-import { devices } from './options.js';
+import { devices, precisions } from './options.js';
 
 /** A command's flags, as yargs takes them; its help text is made from nothing else. */
 export type Flags = Readonly<Record<string, Options>>;
@@ -38,6 +38,30 @@ export const deviceFlag = {
   requiresArg: true,
   default: 'auto',
   describe: 'Where to compute; auto takes the GPU if there is one',
+} as const;
+
+export const checkpointFlag = {
+  type: 'string',
+  requiresArg: true,
+  describe: 'A run folder, a model folder, or hf:OWNER/NAME',
+} as const;
+
+export const precisionFlag = {
+  choices: precisions,
+  requiresArg: true,
+  describe: 'Numbers to compute with; default: those of the training, auto for a model of others',
+} as const;
+
+export const textColumnFlag = {
+  type: 'string',
+  requiresArg: true,
+  describe: "The text's column: a name, or a position from 0 without a header; default: the model's own, or text",
+} as const;
+
+export const pairColumnFlag = {
+  type: 'string',
+  requiresArg: true,
+  describe: "The second text's column; default: the model's own, or none",
 } as const;
 
 export const jsonFlag = {

@@ -1,7 +1,16 @@
 /** What each command is called with, from the command line or from code; the flags are in `<command>-cli.ts`. */
 
+import { dataFormats, type DataFormat } from '../data/format.js';
+
 export const devices = ['auto', 'cpu', 'gpu'] as const;
 export type Device = (typeof devices)[number];
+
+export const precisions = ['auto', 'fp32', 'bf16'] as const;
+export type PrecisionChoice = (typeof precisions)[number];
+
+/** Plain lines, and the formats of data files. */
+export const inputFormats = ['lines', ...dataFormats] as const;
+export type InputFormat = (typeof inputFormats)[number];
 
 export const splits = ['train', 'dev', 'test'] as const;
 export type Split = (typeof splits)[number];
@@ -24,15 +33,48 @@ export interface FinetuneOptions {
   readonly dryRun: boolean;
 }
 
-export interface TestOptions {
-  /** a run folder or a model folder */
+/** Which columns of a data file hold what: a name, or a position from 0 in a file without a header. */
+export interface ColumnOptions {
+  readonly textColumn: string | undefined;
+  readonly pairColumn: string | undefined;
+}
+
+export interface TestOptions extends ColumnOptions {
+  /** a run folder, a model folder or a model source */
   readonly checkpoint: string;
   readonly split: Split;
   /** a data file that replaces the task's */
   readonly data: string | undefined;
   /** where test.json and predictions.jsonl go; undefined: beside the checkpoint */
   readonly output: string | undefined;
+  /** of `data`; undefined: as in training, else guessed from the file's name */
+  readonly format: DataFormat | undefined;
+  readonly labelColumn: string | undefined;
+  /** undefined: that of the model's training */
+  readonly precision: PrecisionChoice | undefined;
   readonly device: Device;
+}
+
+export interface PredictOptions extends ColumnOptions {
+  /** a run folder, a model folder or a model source */
+  readonly checkpoint: string;
+  /** undefined: what the model was fine-tuned for */
+  readonly task: 'fill-mask' | undefined;
+  /** a file, or `-` for stdin */
+  readonly input: string;
+  /** undefined: guessed from the input's name */
+  readonly format: InputFormat | undefined;
+  /** one text instead of an input */
+  readonly text: string | undefined;
+  /** a file, or `-` for stdout */
+  readonly output: string;
+  /** how many candidates a mask gets */
+  readonly top: number;
+  /** undefined: that of the model's training */
+  readonly precision: PrecisionChoice | undefined;
+  readonly device: Device;
+  /** one JSON document instead of lines */
+  readonly json: boolean;
 }
 
 export interface ConfigShowOptions {

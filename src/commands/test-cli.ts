@@ -1,10 +1,19 @@
 import { UserError } from '../errors.js';
 import { type AddCommand, withReporter } from './command.js';
-import { deviceFlag, jsonFlag, quietFlag } from './flags.js';
+import {
+  checkpointFlag,
+  deviceFlag,
+  jsonFlag,
+  pairColumnFlag,
+  precisionFlag,
+  quietFlag,
+  textColumnFlag,
+} from './flags.js';
 import { splits, type TestOptions } from './options.js';
+import { dataFormats } from '../data/format.js';
 
 const flags = {
-  checkpoint: { type: 'string', requiresArg: true, describe: 'A run folder, or a model folder' },
+  checkpoint: checkpointFlag,
   split: { choices: splits, requiresArg: true, default: 'test', describe: "Which of the task's files" },
   data: { type: 'string', requiresArg: true, describe: "A labelled file to test on; default: the task's own" },
   output: {
@@ -12,6 +21,19 @@ const flags = {
     requiresArg: true,
     describe: 'The folder for test.json and predictions.jsonl; default: the checkpoint folder',
   },
+  format: {
+    choices: dataFormats,
+    requiresArg: true,
+    describe: "What --data is; default: as in training, else as the file's name ends",
+  },
+  'text-column': textColumnFlag,
+  'pair-column': pairColumnFlag,
+  'label-column': {
+    type: 'string',
+    requiresArg: true,
+    describe: "The label's column; default: the model's own, or label",
+  },
+  precision: precisionFlag,
   device: deviceFlag,
   json: jsonFlag,
   quiet: quietFlag,
@@ -26,7 +48,8 @@ export const addTest: AddCommand = (parser, line) =>
         .options(flags)
         .example('t4 test --checkpoint runs/demo-20260101-120000', 'the test file of the run')
         .example('t4 test --checkpoint runs/my-run --split dev --json | jq .accuracy', 'one number for a script')
-        .example('t4 test --checkpoint runs/my-run --data more.tsv', 'another labelled file, same columns'),
+        .example('t4 test --checkpoint runs/my-run --data more.tsv', 'another labelled file, same columns')
+        .example('t4 test --checkpoint hf:OWNER/NAME --data my.csv --output .', 'a model that others fine-tuned'),
     (argv) => {
       line.check(argv, flags);
       if (argv.checkpoint === undefined) {
@@ -37,6 +60,11 @@ export const addTest: AddCommand = (parser, line) =>
         split: argv.split,
         data: argv.data,
         output: argv.output,
+        format: argv.format,
+        textColumn: argv['text-column'],
+        pairColumn: argv['pair-column'],
+        labelColumn: argv['label-column'],
+        precision: argv.precision,
         device: argv.device,
       };
       line.choose(

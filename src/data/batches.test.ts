@@ -14,6 +14,7 @@ const tokenizer: Tokenizer = {
   clsTokenId: 1,
   sepTokenId: 2,
   maskTokenId: undefined,
+  words: () => [],
   notes: [],
   tokens: (ids) => Array.from(ids, String),
   textOf: String,

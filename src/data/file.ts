@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync, type Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { UserError } from '../errors.js';
 import { nearest } from '../nearest.js';
@@ -11,9 +11,7 @@ import { nearest } from '../nearest.js';
  *   one string can be
  */
 export function readDataFile(path: string): Uint8Array {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) throw missing(path);
-  if (stats.isDirectory()) throw new UserError('data', `${path}: is a folder, expected a file`, contents(path));
+  const stats = findDataFile(path);
   if (stats.size > constants.MAX_STRING_LENGTH) {
     const most = Math.floor(constants.MAX_STRING_LENGTH / 2 ** 20);
     throw new UserError('data', `${path}: ${Math.ceil(stats.size / 2 ** 20)} MiB, at most ${most} MiB can be read`);
@@ -23,6 +21,14 @@ export function readDataFile(path: string): Uint8Array {
   } catch (error) {
     throw new UserError('data', `${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** A data file that is there. Throws UserError 'data' when it is missing (naming what the folder has) or a folder. */
+export function findDataFile(path: string): Stats {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) throw missing(path);
+  if (stats.isDirectory()) throw new UserError('data', `${path}: is a folder, expected a file`, contents(path));
+  return stats;
 }
 
 function missing(path: string): UserError {

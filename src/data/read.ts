@@ -87,14 +87,20 @@ function problemsOf(
   requireLabels: boolean,
   ids: ReadonlyMap<string, number>,
 ): string[] {
-  const found: string[] = [];
-  if (isBlank(text)) found.push(`got no text in column ${columns.text}, expected some`);
-  if (columns.pair !== undefined && isBlank(pair)) found.push(`got no text in column ${columns.pair}, expected some`);
+  const found = emptyTexts({ text, pair }, columns);
   if (!label) {
     if (requireLabels) found.push(`got no label, expected one of ${listed(ids)}`);
   } else if (!ids.has(label)) {
     found.push(`got label ${quote(label)}, expected one of ${listed(ids)}${didYouMean(label, [...ids.keys()])}`);
   }
+  return found;
+}
+
+/** What is wrong with the texts of a row. */
+export function emptyTexts({ text, pair }: Pick<Cells, 'text' | 'pair'>, columns: Columns): string[] {
+  const found: string[] = [];
+  if (isBlank(text)) found.push(`got no text in column ${columns.text}, expected some`);
+  if (columns.pair !== undefined && isBlank(pair)) found.push(`got no text in column ${columns.pair}, expected some`);
   return found;
 }
 

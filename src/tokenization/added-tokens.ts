@@ -51,8 +51,8 @@ const withoutUndefined = <T extends object>(value: T): Partial<T> => {
   return copy;
 };
 
-/** A part of a text: an added token, or what lies between them. */
-export type Section = { id: number } | { text: string; atStart: boolean };
+/** A part of a text, from `start` to `end`: an added token, or what lies between them. */
+export type Section = { start: number; end: number } & ({ id: number } | { text: string; atStart: boolean });
 
 /**
  * Splits texts at added tokens: the leftmost is taken first, and the longest of those that begin there.
@@ -65,20 +65,22 @@ export function createSplitter(
 ): (text: string) => Section[] {
   const bySpelling = new Map(tokens.map((token) => [spelling(token), token]));
   bySpelling.delete('');
-  if (bySpelling.size === 0) return (text) => (text === '' ? [] : [{ text, atStart: true }]);
+  if (bySpelling.size === 0) {
+    return (text) => (text === '' ? [] : [{ text, atStart: true, start: 0, end: text.length }]);
+  }
   const longestFirst = [...bySpelling.keys()].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(longestFirst.map(escapeRegExp).join('|'), 'gu');
   return (text) => {
     const sections: Section[] = [];
     let done = 0;
     const addText = (end: number) => {
-      if (end > done) sections.push({ text: text.slice(done, end), atStart: done === 0 });
+      if (end > done) sections.push({ text: text.slice(done, end), atStart: done === 0, start: done, end });
     };
     for (const match of text.matchAll(pattern)) {
       const token = bySpelling.get(match[0])!;
       let end = match.index + match[0].length;
       addText(token.lstrip === true ? endWithoutBlanks(text, done, match.index) : match.index);
-      sections.push({ id: token.id });
+      sections.push({ id: token.id, start: match.index, end });
       if (token.rstrip === true) while (end < text.length && isBlank(text[end]!)) end += 1;
       done = end;
     }

@@ -14,11 +14,12 @@ import { createNormalizer } from './normalizer.js';
 import { createPreTokenizer } from './pre-tokenizer.js';
 import { tokenizerFromBpe } from './roberta.js';
 import { readTemplate, type Template } from './template.js';
-import { createTextEncoder } from './text-encoder.js';
+import { createTextEncoder, type TextEncoderParts } from './text-encoder.js';
 import type { Encoding, Tokenizer } from './tokenizer.js';
 import { longestFirst } from './truncate.js';
 import { createUnigram, unigramSchema } from './unigram.js';
 import { tokenizerFromVocab } from './vocab.js';
+import { createWordFinder } from './words.js';
 
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema),
@@ -29,6 +30,7 @@ const tokenizerSchema = z.looseObject({
   model: z.looseObject({
     type: z.string().optional(),
     unk_token: z.string().nullish(),
+    continuing_subword_prefix: z.string().nullish(),
     vocab: z.union([z.record(z.string(), z.int().nonnegative()), z.array(z.tuple([z.string(), z.number()]))]),
   }),
 });
@@ -119,10 +121,11 @@ function createTokenizer(
   const vocabulary = vocabularyOf(json);
   const { ids, tokens } = vocabulary;
   const unk = json.model.unk_token ?? config.names.unk;
-  const { library, textIds } = usable(path, () => {
+  const { library, parts } = usable(path, () => {
     const library = createLibrary(json, config);
-    return { library, textIds: encoderOf(json, library, vocabulary, config) };
+    return { library, parts: encoderParts(json, library, vocabulary, config) };
   });
+  const textIds = createTextEncoder(parts);
   const template = templateOf(path, library, json.post_processor.type === 'RobertaProcessing', ids);
   const names = specialTokens(path, { ...config, names: { ...config.names, unk } }, (token) => ids.has(token));
   const idOf = (token: string) => ids.get(token)!;
@@ -139,6 +142,10 @@ function createTokenizer(
       pair === undefined
         ? encodeSingle(template, textIds(text), maxLength)
         : encodePair(template, textIds(text), textIds(pair), maxLength),
+    words: createWordFinder(parts, {
+      byteLevel: json.decoder?.type === 'ByteLevel',
+      piecesAreWords: json.model.type === 'WordPiece' || Boolean(json.model.continuing_subword_prefix),
+    }),
     tokens: (list) => Array.from(list, (id) => tokenOf(tokens, id)),
     textOf: textOf(json, tokens),
   };
@@ -155,19 +162,24 @@ function createLibrary(json: TokenizerJson, config: TokenizerConfig): Library {
   );
 }
 
-function encoderOf(json: TokenizerJson, library: Library, { ids }: Vocabulary, config: TokenizerConfig) {
+function encoderParts(
+  json: TokenizerJson,
+  library: Library,
+  { ids }: Vocabulary,
+  config: TokenizerConfig,
+): TextEncoderParts {
   const unkId = ids.get(json.model.unk_token ?? '');
   const byLibrary = (piece: string) =>
     library.model([piece]).flatMap((token) => {
       const id = ids.get(token) ?? unkId;
       return id === undefined ? [] : [id];
     });
-  return createTextEncoder({
+  return {
     addedTokens: json.added_tokens,
     normalize: createNormalizer(json.normalizer, config.bert),
     preTokenize: createPreTokenizer(json.pre_tokenizer, config.addPrefixSpace),
     pieceIds: Array.isArray(json.model.vocab) ? createUnigram(unigramSchema.parse(json.model)) : byLibrary,
-  });
+  };
 }
 
 function usable<T>(path: string, build: () => T): T {

@@ -8,6 +8,14 @@ export interface Encoding {
   truncated: boolean;
 }
 
+/** A word of a text, as far as the tokenizer knows words: what a label is given to where tokens are labelled. */
+export interface Word {
+  /** Its tokens. */
+  readonly ids: readonly number[];
+  /** Where it stands in the text, in UTF-16 units; undefined where no character of the text is left of it. */
+  readonly place: { readonly start: number; readonly end: number } | undefined;
+}
+
 /** Text to ids and back, by the files of one model. */
 export interface Tokenizer {
   /** Paths of the files it was read from: what a saved model has to take along. */
@@ -33,6 +41,12 @@ export interface Tokenizer {
    * @throws UserError 'usage' when maxLength leaves no room for a token of text
    */
   readonly encode: (text: string, pair: string | undefined, maxLength: number) => Encoding;
+  /**
+   * The words of a text; their ids, one after the other, are those of the text without the special tokens around it.
+   * With WordPiece a word ends at blanks and punctuation, with the others at blanks alone, as in Transformers'
+   * token-classification pipeline.
+   */
+  readonly words: (text: string) => Word[];
   /** The vocabulary's spelling of each id (`##ing`). Throws RangeError for an id that it lacks. */
   readonly tokens: (ids: Iterable<number>) => string[];
   /**

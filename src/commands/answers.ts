@@ -1,0 +1,46 @@
+/** What t4 predict says of one text: an object of its JSON lines. Places count code points of the text from 0. */
+
+export interface LabelAnswer {
+  readonly label: string;
+  readonly probability: number;
+  readonly probabilities: Readonly<Record<string, number>>;
+}
+
+export interface Entity {
+  readonly start: number;
+  /** Behind its last character. */
+  readonly end: number;
+  /** Without B-, I- and the like. */
+  readonly label: string;
+  readonly text: string;
+}
+
+export interface EntityAnswer {
+  readonly entities: readonly Entity[];
+}
+
+export interface Candidate {
+  /** The vocabulary's spelling. */
+  readonly token: string;
+  readonly id: number;
+  readonly probability: number;
+  /** How it reads in a text. */
+  readonly text: string;
+}
+
+export interface MaskAnswer {
+  readonly text: string;
+  readonly masks: readonly {
+    /** Where the mask begins. */
+    readonly position: number;
+    /** The likeliest first. */
+    readonly candidates: readonly Candidate[];
+  }[];
+}
+
+export type Answer = LabelAnswer | EntityAnswer | MaskAnswer;
+
+export const isMaskAnswer = (answer: Answer): answer is MaskAnswer => 'masks' in answer;
+
+/** What --json says besides the answers. */
+export type Summary = Readonly<Record<string, unknown>>;

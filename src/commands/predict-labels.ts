@@ -1,0 +1,72 @@
+import { encodeExamples } from '../data/encode.js';
+import type { UnlabelledLayout } from '../data/unlabelled.js';
+import { UserError } from '../errors.js';
+import { predictDataset, type Predictions } from '../training/evaluate.js';
+import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
+import type { LabelAnswer } from './answers.js';
+import { columnsOf, inputFormatOf } from './input-columns.js';
+import type { PredictOptions } from './options.js';
+import type { LoadedPredictor, Predictor } from './predictor.js';
+
+/** What a model for sequences says of one example: the likeliest label, and the probability of each. */
+export function labelAnswer(
+  { classes, probabilities }: Predictions,
+  example: number,
+  labels: readonly string[],
+): LabelAnswer {
+  const scores = probabilities.subarray(example * labels.length, (example + 1) * labels.length);
+  const predicted = classes[example]!;
+  return {
+    label: labels[predicted]!,
+    probability: scores[predicted]!,
+    probabilities: Object.fromEntries(labels.map((label, id) => [label, scores[id]!])),
+  };
+}
+
+/** Gives labels to texts or pairs of texts. */
+export function labelPredictor(model: FinishedModel, options: PredictOptions): Predictor {
+  return {
+    layout: layoutOf(model, options),
+    precision: model.precision,
+    summary: { labels: model.labels },
+    problemOf: () => undefined,
+    load: (precision) => load(model, precision),
+    close: () => {
+      model.checkpoint.close();
+    },
+  };
+}
+
+/** A model of t4's knows whether it takes pairs; one of others takes what the input has. */
+function layoutOf({ card }: FinishedModel, options: PredictOptions): UnlabelledLayout {
+  const path = options.text === undefined && options.input !== '-' ? options.input : undefined;
+  const format = inputFormatOf(options, card, path);
+  if (card?.task === 'classification' && options.pairColumn !== undefined) {
+    throw new UserError('usage', '--pair-column: the model was trained on single texts');
+  }
+  if (format === 'lines')
+    return { format, pairs: card === undefined ? undefined : card.task === 'pair-classification' };
+  return { format, columns: columnsOf(options, card, format) };
+}
+
+function load(finished: FinishedModel, precision: 'fp32' | 'bf16'): LoadedPredictor {
+  const { tokenizer, labels, maxLength } = finished;
+  const model = loadFinishedModel(finished, precision);
+  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId };
+  let truncated = 0;
+  return {
+    async answer(examples, onBatch) {
+      const dataset = encodeExamples(examples, tokenizer, maxLength);
+      truncated += dataset.truncatedCount;
+      const predictions = await predictDataset(model.predict.bind(model), dataset, settings, onBatch);
+      if (predictions === undefined) return undefined;
+      return examples.map((_, i) => labelAnswer(predictions, i, labels));
+    },
+    get truncated() {
+      return truncated;
+    },
+    dispose: () => {
+      model.dispose();
+    },
+  };
+}
