@@ -184,7 +184,9 @@ for (const type of modelTypes) {
         const expected = eagerly(predict, inputs, weights);
         expect(Object.keys(got)).to.have.members([...outputNames]);
         for (const name of outputNames) {
-          expect(largestDifference(got[name]!, expected[name]!), name).to.be.below(tolerance * largest(expected[name]!));
+          expect(largestDifference(got[name]!, expected[name]!), name).to.be.below(
+            tolerance * largest(expected[name]!),
+          );
         }
       });
 
