@@ -183,27 +183,34 @@ function readTensor(
 
 /** Writes a float32 file, beside and renamed into place. `metadata.format` is "pt", as Transformers expects. */
 export function writeSafetensors(path: string, tensors: readonly TensorToStore[]): void {
+  for (const _ of safetensorsSteps(path, tensors));
+}
+
+/** As writeSafetensors, with a step after each tensor; ended early, it leaves nothing. */
+export function* safetensorsSteps(path: string, tensors: readonly TensorToStore[]): Generator<TensorToStore, void> {
   const header = encodeHeader(tensors);
   const partial = `${path}.partial`;
   try {
     const file = openSync(partial, 'w');
     try {
       writeFully(file, header);
-      for (const { name, shape, values } of tensors) {
-        const data = values();
+      for (const tensor of tensors) {
+        const { name, shape } = tensor;
+        const data = tensor.values();
         if (data.length !== elementCount(shape)) {
           throw new RangeError(`${name}: ${data.length} values for the shape [${shape.join(', ')}]`);
         }
         writeFully(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        yield tensor;
       }
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
     renameSync(partial, path);
-  } catch (error) {
+  } finally {
+    // After the renaming there is none.
     rmSync(partial, { force: true });
-    throw error;
   }
 }
 

@@ -42,21 +42,24 @@ const float32 = 1;
  * neither is left.
  */
 export function writeTensorBundle(prefix: string, tensors: readonly TensorToStore[]): void {
+  for (const _ of tensorBundleSteps(prefix, tensors));
+}
+
+/** As writeTensorBundle, with a step after each tensor; ended early, it leaves nothing. */
+export function* tensorBundleSteps(prefix: string, tensors: readonly TensorToStore[]): Generator<TensorToStore, void> {
   const [dataPath, index] = [shardPath(prefix, 0, 1), indexPath(prefix)];
   const partials = [`${dataPath}.partial`, `${index}.partial`] as const;
-  const created: string[] = [...partials];
+  let unfinished: readonly string[] = partials;
   try {
     checkNames(tensors);
-    const entries = writeFile(partials[0], (file) => writeData(file, tensors));
-    writeFile(partials[1], (file) => {
-      writeFully(file, encodeSortedTable([{ key: Buffer.alloc(0), value: encodeHeader() }, ...entries]));
-    });
+    const entries = yield* writeData(partials[0], tensors);
+    writeIndex(partials[1], entries);
     renameSync(partials[0], dataPath);
-    created.push(dataPath);
+    unfinished = [...partials, dataPath];
     renameSync(partials[1], index);
-  } catch (error) {
-    for (const path of created) rmSync(path, { force: true });
-    throw error;
+    unfinished = [];
+  } finally {
+    for (const path of unfinished) rmSync(path, { force: true });
   }
 }
 
@@ -71,32 +74,42 @@ function checkNames(tensors: readonly TensorToStore[]): void {
   }
 }
 
-function writeFile<T>(path: string, write: (file: number) => T): T {
+type Steps<T> = Generator<TensorToStore, T, undefined>;
+
+/** Writes the tensors one after the other; returns their entries in the order of the keys. */
+function* writeData(path: string, tensors: readonly TensorToStore[]): Steps<TableEntry[]> {
   const file = openSync(path, 'w');
   try {
-    const result = write(file);
+    let offset = 0;
+    const entries: TableEntry[] = [];
+    for (const tensor of tensors) {
+      const { name, shape } = tensor;
+      const data = tensor.values();
+      if (data.length !== elementCount(shape)) {
+        throw new RangeError(`${name}: ${data.length} values for the shape [${shape.join(', ')}]`);
+      }
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      writeFully(file, bytes);
+      const place = { offset, size: bytes.length, crc32c: maskedCrc32c(bytes) };
+      offset += bytes.length;
+      entries.push({ key: Buffer.from(name), value: encodeEntry(float32, shape, place) });
+      yield tensor;
+    }
     fsyncSync(file);
-    return result;
+    return entries.sort((x, y) => x.key.compare(y.key));
   } finally {
     closeSync(file);
   }
 }
 
-/** Writes the tensors one after the other; returns their entries in the order of the keys. */
-function writeData(file: number, tensors: readonly TensorToStore[]): TableEntry[] {
-  let offset = 0;
-  const entries = tensors.map(({ name, shape, values }) => {
-    const data = values();
-    if (data.length !== elementCount(shape)) {
-      throw new RangeError(`${name}: ${data.length} values for the shape [${shape.join(', ')}]`);
-    }
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    writeFully(file, bytes);
-    const place = { offset, size: bytes.length, crc32c: maskedCrc32c(bytes) };
-    offset += bytes.length;
-    return { key: Buffer.from(name), value: encodeEntry(float32, shape, place) };
-  });
-  return entries.sort((a, b) => a.key.compare(b.key));
+function writeIndex(path: string, entries: readonly TableEntry[]): void {
+  const file = openSync(path, 'w');
+  try {
+    writeFully(file, encodeSortedTable([{ key: Buffer.alloc(0), value: encodeHeader() }, ...entries]));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** The prefixes of the checkpoints in a folder, one for each `X.index`, in the order of their names and numbers. */

@@ -159,6 +159,10 @@ function tensorFlowNames(config: ModelConfig, tensors: ReadonlyMap<string, Store
     names.set(`${norm}/gamma`, { names: [`${norm}/gamma`, `${stray}/weight`], transposed: false });
     names.set(`${norm}/beta`, { names: [`${norm}/beta`, `${stray}/bias`], transposed: false });
   }
+  if (config.model_type === 'electra' && [...tensors.keys()].some((name) => name.startsWith('generator/'))) {
+    // Both networks of a pretraining: this head stands on the generator, and its width is another one's.
+    for (const name of names.keys()) if (name.startsWith('generator_predictions/')) names.delete(name);
+  }
   if (tensors.has('output_weights') && !tensors.has('classifier/kernel')) {
     // google-research/bert `run_classifier.py`: [labels, hidden].
     names.set('classifier/kernel', { names: ['output_weights'], transposed: true });
