@@ -33,6 +33,7 @@ const pairs = (huggingFace: string): Carried[] => [
 const byFamily: Readonly<Record<ModelType, readonly Carried[]>> = {
   bert: [...pairs('cls.seq_relationship'), ...answers],
   albert: [...pairs('sop_classifier.classifier'), ...answers],
+  albert_zh: [...pairs('cls/seq_relationship'), ...answers],
   distilbert: answers,
   roberta: answers,
   electra: [

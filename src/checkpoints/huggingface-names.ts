@@ -20,6 +20,8 @@ export function huggingFaceNames(config: ModelConfig): Map<string, StoredAs> {
       return new Map([...bertNames('electra', 'electra', config.num_hidden_layers), ...electraNames]);
     case 'albert':
       return new Map(albertNames(config.num_hidden_groups, config.inner_group_num, tied));
+    case 'albert_zh':
+      return new Map(albertZhNames());
     case 'distilbert':
       return new Map(distilbertNames(config.n_layers));
   }
@@ -158,6 +160,36 @@ function albertNames(groups: number, inner: number, tied: boolean): Entry[] {
     wordBias('predictions', tied),
     ['cls/predictions/decoder/output_weights', head('predictions.decoder.weight')],
   ];
+}
+
+/** Transformers has no such model: t4 keeps the names of its TensorFlow checkpoints, and kernels as they are there. */
+function albertZhNames(): Entry[] {
+  const [embeddings, layer] = ['bert/embeddings', 'bert/encoder/layer_shared'];
+  const names = [
+    ...['word_embeddings', 'word_embeddings_2', 'position_embeddings', 'token_type_embeddings'].map(
+      (table) => `${embeddings}/${table}`,
+    ),
+    ...['gamma', 'beta'].flatMap((parameter) =>
+      [embeddings, `${layer}/attention/output`, `${layer}/output`, 'cls/predictions/transform'].map(
+        (scope) => `${scope}/LayerNorm/${parameter}`,
+      ),
+    ),
+    ...['kernel', 'bias'].flatMap((parameter) =>
+      [
+        `${layer}/attention/self/query`,
+        `${layer}/attention/self/key`,
+        `${layer}/attention/self/value`,
+        `${layer}/attention/output/dense`,
+        `${layer}/intermediate/dense`,
+        `${layer}/output/dense`,
+        'bert/pooler/dense',
+        'classifier',
+        'cls/predictions/transform/dense',
+      ].map((scope) => `${scope}/${parameter}`),
+    ),
+    'cls/predictions/output_bias',
+  ];
+  return names.map((name) => [name, { names: [name], transposed: false }]);
 }
 
 function distilbertNames(layers: number): Entry[] {

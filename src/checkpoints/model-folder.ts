@@ -43,10 +43,11 @@ export function readModelCard(folder: string): ModelCard {
   return parsed.data;
 }
 
-/** Transformers' classes. */
+/** Transformers' classes; for albert_zh it has none, and this one is named alike. */
 const classifierArchitectures: Readonly<Record<ModelType, string>> = {
   bert: 'BertForSequenceClassification',
   albert: 'AlbertForSequenceClassification',
+  albert_zh: 'AlbertZhForSequenceClassification',
   distilbert: 'DistilBertForSequenceClassification',
   roberta: 'RobertaForSequenceClassification',
   electra: 'ElectraForSequenceClassification',

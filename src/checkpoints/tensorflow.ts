@@ -105,6 +105,7 @@ function adaptConfig(path: string, tensors: ReadonlyMap<string, StoredTensor>, f
   switch (family) {
     case 'electra':
     case 'albert':
+    case 'albert_zh':
       return { ...config, embedding_size: google.embedding_size ?? words?.shape[1] };
     case 'distilbert':
       return distilbertKeys(config);
@@ -119,13 +120,7 @@ function familyOf(path: string, tensors: ReadonlyMap<string, StoredTensor>, fold
   if (has('electra/')) return 'electra';
   if (has('distilbert/')) return 'distilbert';
   if (has('bert/encoder/transformer/group_0/')) return 'albert';
-  if (has('bert/encoder/layer_shared/')) {
-    throw new UserError(
-      'files',
-      `${folder}: an ALBERT in albert_zh's first format (bert/encoder/layer_shared)`,
-      'Take the release of the same model with "google" in its name, or one of Hugging Face.',
-    );
-  }
+  if (has('bert/encoder/layer_shared/')) return 'albert_zh';
   // RoBERTa4Keras writes BERT's names; only its vocabulary of byte pairs tells.
   if (['vocab.json', 'dict.txt'].some((name) => existsSync(join(folder, name)))) return 'roberta';
   if (has('bert/')) return 'bert';

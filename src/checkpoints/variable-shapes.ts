@@ -36,13 +36,17 @@ export function variableShape(config: ModelConfig, name: string): ExpectedShape 
   const { vocabulary, positions, types, width, hidden, intermediate, transformed } = sizesOf(config);
   const dense = (inputs: number, outputs: number | 'labels'): ExpectedShape =>
     name.endsWith('/kernel') ? [inputs, outputs] : [outputs];
+  if (config.model_type === 'albert_zh') {
+    if (name === 'bert/embeddings/word_embeddings') return [vocabulary, config.embedding_size];
+    if (name === 'bert/embeddings/word_embeddings_2') return [config.embedding_size, hidden];
+  }
   if (name.endsWith('/embeddings/word_embeddings')) return [vocabulary, width];
   if (name.endsWith('/embeddings/position_embeddings')) return [positions, width];
   if (name.endsWith('/embeddings/token_type_embeddings')) return [types, width];
   if (/\/embeddings\/LayerNorm\//.test(name)) return [width];
   if (/\/(embeddings_project|embedding_hidden_mapping_in)\//.test(name)) return dense(width, hidden);
   if (/\/(intermediate\/dense|ffn\/lin1)\//.test(name)) return dense(hidden, intermediate);
-  if (/\/(layer_\d+\/output\/dense|intermediate\/output\/dense|ffn\/lin2)\//.test(name)) {
+  if (/\/(layer_(\d+|shared)\/output\/dense|intermediate\/output\/dense|ffn\/lin2)\//.test(name)) {
     return dense(intermediate, hidden);
   }
   if (/^(cls\/predictions\/transform|generator_predictions)\/dense\//.test(name)) return dense(hidden, transformed);

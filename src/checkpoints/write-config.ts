@@ -12,6 +12,7 @@ import type { Part, WritePlan } from './write-plan.js';
 const prefixes: Readonly<Record<ModelType, string>> = {
   bert: 'Bert',
   albert: 'Albert',
+  albert_zh: 'AlbertZh',
   distilbert: 'DistilBert',
   roberta: 'Roberta',
   electra: 'Electra',
@@ -175,4 +176,3 @@ function googleActivation(config: ModelConfig): string | undefined {
   if (config.layer_norm_eps !== 1e-12 || config.tie_word_embeddings === false) return undefined;
   return googleActivations[config.hidden_act];
 }
-

@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '../errors.js';
 import type { ModelConfig } from '../models/model-config.js';
 import { carriedNames } from './carried-names.js';
 import type { Checkpoint, StoredAs } from './checkpoint.js';
@@ -27,8 +28,16 @@ export interface TargetTensors {
   readonly added: readonly string[];
 }
 
+/** Throws UserError 'usage' where the format has no such model. */
 export function targetTensors(plan: WritePlan, format: WrittenFormat): TargetTensors {
   const { config, kept } = plan;
+  if (format === 'huggingface' && config.model_type === 'albert_zh') {
+    throw new UserError(
+      'usage',
+      "an ALBERT of albert_zh's first format (bert/encoder/layer_shared) has no class in Transformers",
+      'Convert it --to tensorflow, train it with t4 as it is, or take the release of the same model with "google" in its name.',
+    );
+  }
   const names = namesIn(config, format);
   const tensors = kept.map((variable) => stored(variable, names.get(variable.name)!));
   if (format === 'tensorflow') return { tensors, added: [] };
@@ -74,7 +83,7 @@ function namesIn(config: ModelConfig, format: WrittenFormat): Map<string, Stored
   if (format === 'huggingface') return new Map([...huggingFaceNames(config), ...carriedNames(config, format)]);
   const ours = [...huggingFaceNames(config).keys(), ...carriedNames(config, format).keys()];
   const names = new Map<string, StoredAs>(ours.map((name) => [name, { names: [name], transposed: false }]));
-  if (config.model_type === 'bert' || config.model_type === 'albert') {
+  if (config.model_type === 'bert' || config.model_type === 'albert' || config.model_type === 'albert_zh') {
     // As google-research/bert `run_classifier.py` has them: [labels, hidden].
     names.set('classifier/kernel', { names: ['output_weights'], transposed: true });
     names.set('classifier/bias', { names: ['output_bias'], transposed: false });

@@ -82,6 +82,7 @@ function missingNote(folder: string, config: ModelConfig): string {
 const tokenizerClasses: Readonly<Record<ModelType, string>> = {
   bert: 'BertTokenizer',
   albert: 'AlbertTokenizer',
+  albert_zh: 'BertTokenizer',
   distilbert: 'DistilBertTokenizer',
   roberta: 'RobertaTokenizer',
   electra: 'ElectraTokenizer',

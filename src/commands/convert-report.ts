@@ -65,13 +65,23 @@ const formatNames = { fairseq: 'fairseq', huggingface: 'Hugging Face', tensorflo
 const familyNames = {
   bert: 'BERT',
   albert: 'ALBERT',
+  albert_zh: "ALBERT of albert_zh's first format",
   distilbert: 'DistilBERT',
   roberta: 'RoBERTa',
   electra: 'ELECTRA',
 } as const;
 
 /** "BERT of 12 layers, hidden size 768 ..." */
-export function sourceText({ format, family, layers, hidden, heads, vocabulary, tensors, types }: SourceSummary): string {
+export function sourceText({
+  format,
+  family,
+  layers,
+  hidden,
+  heads,
+  vocabulary,
+  tensors,
+  types,
+}: SourceSummary): string {
   return (
     `${formatNames[format]}: ${familyNames[family]}, ${plural(layers, 'layer')} of ${hidden} in ${plural(heads, 'head')}, ` +
     `vocabulary ${formatCount(vocabulary)}; ${plural(tensors, 'tensor')} of ${types.join(', ')}`

@@ -126,6 +126,7 @@ const indented = (text: string): string => `  ${text.replaceAll('\n', '\n  ')}`;
 const families: Readonly<Record<string, string>> = {
   bert: 'BERT',
   albert: 'ALBERT',
+  albert_zh: "ALBERT (albert_zh's first format)",
   distilbert: 'DistilBERT',
   roberta: 'RoBERTa',
   electra: 'ELECTRA',

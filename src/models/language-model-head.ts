@@ -14,8 +14,10 @@ export interface LanguageModelSettings {
   readonly bias: string;
   /** The table of the words, a variable's name: a word's logit is how near its row is. */
   readonly words: string;
+  /** A matrix [E, width] that the states are narrowed by to the words' own width, a variable's name. */
+  readonly projection?: string;
   readonly vocabulary: number;
-  /** The width of the table of the words. */
+  /** The width of what is compared with the words. */
   readonly width: number;
   readonly activation: ActivationName;
   readonly epsilon: number;
@@ -43,8 +45,9 @@ export function maskedLanguageModelHead(encoder: Encoder, settings: LanguageMode
 }
 
 function wordLogits(pass: Pass, settings: LanguageModelSettings, states: Tensor): Tensor {
-  const { scope, activation, epsilon, words, bias, tied } = settings;
+  const { scope, activation, epsilon, words, projection, bias, tied } = settings;
   const transformed = activations[activation](linear(pass, `${scope}/dense`, states)); // [N, width]
   const normal = normalise(pass, `${scope}/LayerNorm`, transformed, epsilon);
-  return addBias(similarities(normal, pass.weights(tied ? words : untiedTable)), pass.weights(bias)); // [N, V]
+  const compared = projection === undefined ? normal : similarities(normal, pass.weights(projection));
+  return addBias(similarities(compared, pass.weights(tied ? words : untiedTable)), pass.weights(bias)); // [N, V]
 }

@@ -113,6 +113,18 @@ export function similarities(x: Tensor, table: Tensor): Tensor {
   );
 }
 
+/** x [N, in] times a matrix [in, out] -> [N, out]. */
+export function product(x: Tensor, matrix: Tensor): Tensor {
+  return differentiable(
+    [x, matrix],
+    (save) => {
+      save([x, matrix]);
+      return matMul(x, matrix);
+    },
+    (dy, [input, factor]) => [matMul(dy, factor!, false, true), matMul(input!, dy, true, false)],
+  );
+}
+
 /** x plus a bias [n] on its last axis. */
 export function addBias(x: Tensor, bias: Tensor): Tensor {
   return differentiable(

@@ -1,16 +1,24 @@
 import { z } from 'zod';
 import { albertConfigSchema } from './albert-config.js';
+import { albertZhConfigSchema } from './albert-zh-config.js';
 import { bertConfigSchema } from './bert-config.js';
 import { distilbertConfigSchema } from './distilbert-config.js';
 import { electraConfigSchema } from './electra-config.js';
 import { robertaConfigSchema } from './roberta-config.js';
 
 /** The families, by the `model_type` of their configuration. */
-export const modelTypes = ['bert', 'albert', 'distilbert', 'roberta', 'electra'] as const;
+export const modelTypes = ['bert', 'albert', 'distilbert', 'roberta', 'electra', 'albert_zh'] as const;
 
 const familySchema = z.discriminatedUnion(
   'model_type',
-  [bertConfigSchema, albertConfigSchema, distilbertConfigSchema, robertaConfigSchema, electraConfigSchema],
+  [
+    bertConfigSchema,
+    albertConfigSchema,
+    distilbertConfigSchema,
+    robertaConfigSchema,
+    electraConfigSchema,
+    albertZhConfigSchema,
+  ],
   { error: `expected one of ${modelTypes.join(', ')}` },
 );
 
@@ -30,6 +38,7 @@ export function withDropout(config: ModelConfig, dropout: number): ModelConfig {
   const both = { hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout };
   switch (config.model_type) {
     case 'albert':
+    case 'albert_zh':
       return { ...config, ...both, classifier_dropout_prob: dropout };
     case 'distilbert':
       return { ...config, dropout, attention_dropout: dropout, seq_classif_dropout: dropout };

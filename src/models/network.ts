@@ -1,4 +1,5 @@
 import { albert } from './albert.js';
+import { albertZh } from './albert-zh.js';
 import { bert } from './bert.js';
 import { distilbert } from './distilbert.js';
 import { electra } from './electra.js';
@@ -22,6 +23,8 @@ export function modelOf(config: ModelConfig): Model {
       return bert(config);
     case 'albert':
       return albert(config);
+    case 'albert_zh':
+      return albertZh(config);
     case 'distilbert':
       return distilbert(config);
     case 'roberta':

@@ -136,17 +136,24 @@ function selfAttention(
   return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [queries.shape[0], hidden]);
 }
 
-/** The names of an embedding's variables; without `types` the model has no segments. */
-export interface EmbeddingNames {
-  readonly words: string;
+/** The tables of what a token's place adds to its word; without `types` the model has no segments. */
+export interface PlaceNames {
   readonly positions: string;
   readonly types?: string;
 }
 
+/** The names of an embedding's variables. */
+export interface EmbeddingNames extends PlaceNames {
+  readonly words: string;
+}
+
 /** Rows of tables for words, segments and positions, summed: [N, width]. Positions count from 0. */
-export function embedTokens({ weights }: Pass, names: EmbeddingNames, inputs: EncoderInputs): Tensor {
+export const embedTokens = (pass: Pass, names: EmbeddingNames, inputs: EncoderInputs): Tensor =>
+  addPlaces(pass, embedding(pass.weights(names.words), inputs.inputIds), names, inputs);
+
+/** Embedded words [N, width] and the rows of their segments and positions. */
+export function addPlaces({ weights }: Pass, words: Tensor, names: PlaceNames, inputs: EncoderInputs): Tensor {
   const [batch, length] = inputs.inputIds.shape as [number, number];
-  const words = embedding(weights(names.words), inputs.inputIds); // [N, width]
   const width = words.shape[1]!;
   const sum = names.types === undefined ? words : tf.add(words, embedding(weights(names.types), inputs.tokenTypeIds));
   const positions = firstRows(weights(names.positions), length); // [S, width]
