@@ -1,5 +1,5 @@
 import { UserError } from '../errors.js';
-import { modelConfigSchema, modelTypes, type ModelConfig } from '../models/model-config.js';
+import { modelConfigSchema, type ModelConfig } from '../models/model-config.js';
 import { readJson } from './json.js';
 
 /** A model's configuration as its file has it. */
@@ -20,14 +20,22 @@ export function readConfigFile(path: string, absent: string): ConfigFile {
 
 /** As readConfigFile, of what was read (and adapted) already. */
 export function parseConfig(path: string, json: unknown): ConfigFile {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    const got = json === null ? 'null' : Array.isArray(json) ? 'a list' : `a ${typeof json}`;
+    throw new UserError('files', `${path}: got ${got}, expected an object with the keys of a model's configuration`);
+  }
   const parsed = modelConfigSchema.safeParse(json);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => {
-      const value = issue.path.reduce<unknown>((parent, key) => property(parent, key), json);
+    const problems = new Map<string, string>();
+    for (const issue of parsed.error.issues) {
+      const key = issue.path.join('.');
+      // One problem a key: a number out of range may break a rule about several keys, too.
+      if (problems.has(key)) continue;
+      const value = issue.path.reduce<unknown>((parent, part) => property(parent, part), json);
       const got = value === undefined ? 'nothing' : JSON.stringify(value);
-      return `${path}: ${issue.path.join('.')}: got ${got}, ${issue.message}`;
-    });
-    throw new UserError('files', problems.join('\n'), `t4 knows the model types ${modelTypes.join(', ')}.`);
+      problems.set(key, `${path}: ${key}: got ${got}, ${issue.message}`);
+    }
+    throw new UserError('files', [...problems.values()].join('\n'));
   }
   return { path, config: parsed.data, labels: labelNames(parsed.data.id2label) };
 }

@@ -52,7 +52,7 @@ interface Sizes {
 
 /** Reports a hidden size that the heads cannot share evenly. */
 export function checkHeads({ hidden_size: hidden, num_attention_heads: heads }: Sizes, context: z.RefinementCtx): void {
-  if (hidden % heads === 0) return;
+  if (heads < 1 || hidden % heads === 0) return;
   const message = `${hidden} is not a multiple of num_attention_heads (${heads})`;
   context.addIssue({ code: 'custom', path: ['hidden_size'], message });
 }

@@ -19,7 +19,7 @@ export const distilbertConfigSchema = z
     pad_token_id: tokenId.nullish(),
   })
   .superRefine(({ dim, n_heads: heads }, context) => {
-    if (dim % heads === 0) return;
+    if (heads < 1 || dim % heads === 0) return;
     context.addIssue({ code: 'custom', path: ['dim'], message: `${dim} is not a multiple of n_heads (${heads})` });
   });
 
