@@ -53,7 +53,9 @@ async function makeVenv(base) {
 }
 
 async function installRequirements() {
-  const args = ['-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check', '-r', requirements];
+  const quiet = ['--quiet', '--no-input', '--disable-pip-version-check'];
+  // seqeval is published as source with an old setup.py, which only an isolated build gets all that it needs for.
+  const args = ['-m', 'pip', 'install', ...quiet, '--use-pep517', '-r', requirements];
   const { ok, stderr } = await withProgress(
     () => `${megabytes(folderBytes(venv))} installed`,
     () => run(python, args),
