@@ -268,6 +268,18 @@ describe('t4 inspect', () => {
     expect(bare?.problems[0]).to.contain('no weights that t4 can read');
   });
 
+  it('says which weights do not fit the configuration', async () => {
+    const other = writeTinyModel(at('misfit'));
+    writeJson(join(other, 'config.json'), { ...tinyConfig, intermediate_size: 25 });
+    const { model: found } = await json(other);
+    expect(found).to.deep.include({ trainable: false, missing: [] });
+    expect(found?.problems).to.have.length(1);
+    expect(found?.problems[0]).to.match(/^6 weights do not fit the configuration: /);
+    expect(found?.problems[0]).to.contain(
+      'bert.encoder.layer.0.intermediate.dense.weight is [24, 16], expected [25, 16]',
+    );
+  });
+
   it('reads what it can beside a damaged configuration, and ends with 7', async () => {
     const broken = writeTinyModel(at('broken'));
     writeFileSync(join(broken, 'config.json'), '{"model_type": ');

@@ -2,6 +2,8 @@ import type { Checkpoint } from './checkpoint.js';
 import { elementCount } from './float-data.js';
 import type { StoredTensor } from './stored-tensor.js';
 import { isTrainingState } from './tensorflow.js';
+import { variableShape } from './variable-shapes.js';
+import { fits, isWithoutUse, mayBeZero } from './write-plan.js';
 
 /** What the names of tensors tell: which part of the model each belongs to, and which heads it has. In every format. */
 
@@ -99,30 +101,32 @@ function classifierOf(names: readonly string[], architecture = ''): HeadKind {
   return names.some((name) => onSequences.test(name)) ? 'sequence-classification' : 'token-classification';
 }
 
-export interface NameCheck {
+export interface TensorCheck {
   /** Encoder weights that a model of this configuration has and the file has not. */
   readonly missing: readonly string[];
+  /** Weights of another shape than the configuration's, a sentence each. */
+  readonly misfits: readonly string[];
   /** Tensors that t4 has no use for in any task. */
   readonly unused: readonly string[];
 }
 
-/** Compares the tensors with the names that the model of the configuration has in this format. */
-export function checkNames({ config, tensors, storedAs }: Checkpoint): NameCheck {
+/** Compares the tensors with the names and shapes that the model of the configuration has in this format. */
+export function checkTensors({ config, tensors, storedAs }: Checkpoint): TensorCheck {
   const missing: string[] = [];
+  const misfits: string[] = [];
   const known = new Set<string>();
-  for (const [variable, { names }] of storedAs) {
+  for (const [variable, { names, transposed }] of storedAs) {
     for (const name of names) known.add(name);
     const part = partOf(variable);
     if (part !== 'embeddings' && part !== 'encoder') continue;
-    if (names.some((name) => tensors.has(name)) || mayLack(variable, config)) continue;
-    missing.push(names[0] ?? variable);
+    const tensor = names.map((name) => tensors.get(name)).find((each) => each !== undefined);
+    const shape = variableShape(config, variable);
+    if (tensor === undefined) {
+      if (!mayBeZero(config, variable) && !isWithoutUse(config, variable)) missing.push(names[0] ?? variable);
+    } else if (!fits(transposed ? [...tensor.shape].reverse() : tensor.shape, shape)) {
+      const expected = transposed ? [...shape].reverse() : shape;
+      misfits.push(`${tensor.name} is [${tensor.shape.join(', ')}], expected [${expected.join(', ')}]`);
+    }
   }
-  return { missing, unused: [...tensors.keys()].filter((name) => !known.has(name) && !isBuffer(name)) };
-}
-
-/** RoBERTa's only token type may be left out; an ELECTRA projects embeddings only where they are narrower. */
-function mayLack(variable: string, config: Checkpoint['config']): boolean {
-  if (config.model_type === 'roberta') return variable.endsWith('/token_type_embeddings');
-  if (config.model_type !== 'electra' || config.embedding_size !== config.hidden_size) return false;
-  return variable.startsWith('electra/embeddings_project/');
+  return { missing, misfits, unused: [...tensors.keys()].filter((name) => !known.has(name) && !isBuffer(name)) };
 }

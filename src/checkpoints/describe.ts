@@ -7,7 +7,7 @@ import { describeConfig, describeSettings, fairseqSettings, plainSettings, setti
 import type { ConfigDescription, Settings } from './describe-config.js';
 import { describeRun, isRun, type RunDescription } from './describe-run.js';
 import { describeSavedModel, findSavedModel, type SavedModelDescription } from './describe-saved-model.js';
-import { checkNames, countParameters, headsOf, type HeadKind, type ParameterCounts } from './describe-tensors.js';
+import { checkTensors, countParameters, headsOf, type HeadKind, type ParameterCounts } from './describe-tensors.js';
 import { describeTokenizer, type TokenizerDescription } from './describe-tokenizer.js';
 import { printable } from './file-bytes.js';
 import { bundlePrefix, findWeights, type FoundWeights, type WeightFormat } from './find-weights.js';
@@ -143,9 +143,12 @@ function describeFolder(
   const problems = refusal === undefined ? [] : [refusal.message];
   const stated = weights?.checkpoint === undefined ? readStated(folder, weights, problems) : acceptedBy(weights);
   const names = weights === undefined ? [] : [...weights.tensors.keys()];
-  const checked = weights?.checkpoint === undefined ? undefined : checkNames(weights.checkpoint);
+  const checked = weights?.checkpoint === undefined ? undefined : checkTensors(weights.checkpoint);
   if (checked !== undefined && checked.missing.length > 0) {
     problems.push(`${checked.missing.length} weights of the encoder are missing: ${shorten(checked.missing)}`);
+  }
+  if (checked !== undefined && checked.misfits.length > 0) {
+    problems.push(`${checked.misfits.length} weights do not fit the configuration: ${shorten(checked.misfits)}`);
   }
   const known = problems.length;
   const tokenizer = readTokenizer(folder, problems);

@@ -57,7 +57,7 @@ function partOf({ model_type: family }: ModelConfig, name: string): Part | undef
 const untiedTable = 'cls/predictions/decoder/output_weights';
 
 /** Whether zeros mean the same as no variable: fairseq's RoBERTa has no segments, and an ALBERT may have idle groups. */
-function mayBeZero(config: ModelConfig, name: string): boolean {
+export function mayBeZero(config: ModelConfig, name: string): boolean {
   if (config.model_type === 'roberta') return name === 'bert/embeddings/token_type_embeddings';
   const group = /\/group_(\d+)\//.exec(name)?.[1];
   return config.model_type === 'albert' && group !== undefined && !usedGroups(config).has(Number(group));
@@ -69,7 +69,7 @@ function usedGroups({ num_hidden_layers: layers, num_hidden_groups: groups }: Al
 }
 
 /** An ELECTRA whose embeddings are as wide as its layers has no projection. */
-const isWithoutUse = (config: ModelConfig, name: string): boolean =>
+export const isWithoutUse = (config: ModelConfig, name: string): boolean =>
   config.model_type === 'electra' &&
   config.embedding_size === config.hidden_size &&
   name.startsWith('electra/embeddings_project/');
@@ -145,7 +145,7 @@ function wholeParts(
   return { kept, parts, leftOut: [...leftOut.values()] };
 }
 
-const fits = (shape: readonly number[], expected: readonly (number | 'labels')[]): boolean =>
+export const fits = (shape: readonly number[], expected: readonly (number | 'labels')[]): boolean =>
   shape.length === expected.length && shape.every((size, axis) => expected[axis] === 'labels' || expected[axis] === size);
 
 const shapeText = (shape: readonly (number | string)[]): string => `[${shape.join(', ')}]`;
