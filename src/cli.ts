@@ -1,10 +1,12 @@
 import yargs from 'yargs';
 import type { CommandLine, Invocation } from './commands/command.js';
 import { addConfig } from './commands/config-cli.js';
+import { addConvert } from './commands/convert-cli.js';
 import { addDoctor } from './commands/doctor-cli.js';
 import { addFinetune } from './commands/finetune-cli.js';
 import { checkFlags, usageError } from './commands/flags.js';
 import { addInspect } from './commands/inspect-cli.js';
+import { addPredict } from './commands/predict-cli.js';
 import { addTest } from './commands/test-cli.js';
 import { exitCodes, UserError } from './errors.js';
 import { didYouMean } from './nearest.js';
@@ -14,6 +16,8 @@ import type { Io } from './ui/reporter.js';
 const commands: Readonly<Record<string, readonly string[]>> = {
   finetune: [],
   test: [],
+  predict: [],
+  convert: [],
   inspect: [],
   config: ['show', 'schema'],
   doctor: [],
@@ -79,11 +83,12 @@ function createParser(line: CommandLine): ReturnType<typeof yargs> {
     })
     .example('t4 finetune --task demo', 'fine-tune a small model on the demo sentences')
     .example('t4 test --checkpoint runs/demo-...', 'measure what came out')
+    .example('t4 predict --checkpoint runs/demo-...', 'label new texts, one a line')
     .example('t4 doctor', 'when something does not work')
     .epilogue(
       '`t4 <command> --help` tells more. Exit codes: 0 done, 1 a bug, 2 usage, 3 data, 4 environment,\n5 out of memory, 6 loss not finite, 7 files.',
     );
-  for (const add of [addFinetune, addTest, addInspect, addConfig, addDoctor]) add(parser, line);
+  for (const add of [addFinetune, addTest, addPredict, addConvert, addInspect, addConfig, addDoctor]) add(parser, line);
   return parser;
 }
 

@@ -49,14 +49,15 @@ describe('command line', () => {
   it('prints help and version to stdout', async () => {
     const help = await t4('--help');
     expect(help).to.include({ code: 0, stderr: '' });
-    for (const command of ['finetune', 'test', 'config', 'doctor']) expect(help.stdout).to.contain(`t4 ${command}`);
+    for (const command of ['finetune', 'test', 'predict', 'config', 'doctor'])
+      expect(help.stdout).to.contain(`t4 ${command}`);
     const version = await t4('--version');
     expect(version).to.include({ code: 0, stderr: '' });
     expect(version.stdout).to.match(/^\d+\.\d+\.\d+\n$/);
   });
 
   it('describes every flag of every command, with its default', async () => {
-    for (const command of [['finetune'], ['test'], ['config', 'show'], ['config', 'schema'], ['doctor']]) {
+    for (const command of [['finetune'], ['test'], ['predict'], ['config', 'show'], ['config', 'schema'], ['doctor']]) {
       const { code, stdout } = await t4(...command, '--help');
       expect(code).to.equal(0);
       const options = stdout
@@ -91,6 +92,7 @@ describe('command line', () => {
     [['finetune', '--task', 'demo', '--json=maybe'], '--json: got maybe, expected no value'],
     [['finetune', '--task', 'demo', '--resume'], '--resume needs --output RUN'],
     [['test'], '--checkpoint is missing'],
+    [['predict'], '--checkpoint is missing'],
     [['test', '--checkpoint', 'x', '--split', 'tset'], '--split: got "tset"'],
     [['config', 'show', '--task', 'sst2'], 'unknown task sst2 (did you mean sst-2?)'],
     [['config', 'show', '--task', 'demo', '--data', '/nowhere'], '--data: got /nowhere, expected an existing folder'],

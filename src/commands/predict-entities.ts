@@ -79,7 +79,7 @@ function likeliest(model: Model, batch: Parameters<Model['predict']>[0], labels:
   });
 }
 
-/** Each word with the label of its first token, up to where the text was cut. */
+/** Each word with the label of its first token that is more than a blank, up to where the text was cut. */
 function labelledWords(
   text: string,
   tokenizer: Tokenizer,
@@ -95,8 +95,12 @@ function labelledWords(
   const found: LabelledWord[] = [];
   for (const { ids, place } of words) {
     // The special tokens behind the text, where it was cut, are no words' tokens.
-    const isKept = token < tokens.length && tokens[token] === ids[0];
-    if (isKept && place !== undefined) found.push({ place, label: labels[classes[token]!]! });
+    const first = Math.max(
+      0,
+      ids.findIndex((id) => tokenizer.textOf(id).trim() !== ''),
+    );
+    const isKept = tokens[token + first] === ids[first];
+    if (isKept && place !== undefined) found.push({ place, label: labels[classes[token + first]!]! });
     token += ids.length;
   }
   return found;

@@ -37,16 +37,18 @@ const union = (a: Place, b: Place): Place => ({ start: Math.min(a.start, b.start
 function placesOf(source: readonly SourceCharacter[], target: readonly string[]): Place[] {
   const places: Place[] = [];
   for (let [s, t] = [0, 0]; t < target.length;) {
-    const [skippedSource, skippedTarget] = difference(source, s, target, t);
-    const end = s + skippedSource;
-    const replaced = spanOf(source, s, end);
-    for (let i = 0; i < skippedTarget; i++) places.push(replaced);
-    [s, t] = [end, t + skippedTarget];
-    while (t < target.length && source[s]?.character === target[t]) {
-      places.push(source[s]!);
+    const same = source[s];
+    if (same !== undefined && same.character === target[t]) {
+      places.push({ start: same.start, end: same.end });
       s++;
       t++;
+      continue;
     }
+    const [skippedSource, skippedTarget] = difference(source, s, target, t);
+    const replaced = spanOf(source, s, s + skippedSource);
+    for (let i = 0; i < skippedTarget; i++) places.push(replaced);
+    s += skippedSource;
+    t += skippedTarget;
   }
   return places;
 }
@@ -59,29 +61,19 @@ function spanOf(source: readonly SourceCharacter[], start: number, end: number):
   return { start: gap, end: gap };
 }
 
-/** How many characters that agree make sure that it is not by chance. */
-const sure = 3;
 const farthest = 64;
 
-/** The shortest stretch of each, from `s` and `t`, after which source and target agree; none where they agree now. */
+/** The shortest stretch of each, from `s` and `t`, after which source and target agree: up to both ends, if nowhere. */
 function difference(
   source: readonly SourceCharacter[],
   s: number,
   target: readonly string[],
   t: number,
 ): [source: number, target: number] {
-  const agrees = (i: number, j: number): boolean => {
-    for (let k = 0; k < sure; k++) {
-      const [a, b] = [source[i + k]?.character, target[j + k]];
-      if (a !== b) return false;
-      // Both end here.
-      if (a === undefined) break;
-    }
-    return true;
-  };
-  for (let sum = 0; sum <= farthest; sum++) {
+  for (let sum = 1; sum <= farthest; sum++) {
     for (let skipped = 0; skipped <= sum; skipped++) {
-      if (agrees(s + sum - skipped, t + skipped)) return [sum - skipped, skipped];
+      const character = source[s + sum - skipped]?.character;
+      if (character !== undefined && character === target[t + skipped]) return [sum - skipped, skipped];
     }
   }
   return [source.length - s, target.length - t];
