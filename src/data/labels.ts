@@ -15,7 +15,7 @@ export function collectLabels(names: Iterable<string>): string[] {
 }
 
 /** JavaScript compares UTF-16 units, which puts U+FF21 after an emoji; UTF-8 bytes are in the order of code points. */
-const compareCodePoints = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+export const compareCodePoints = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /**
  * Throws UserError 'data' unless the examples to train on have at least two different labels.
