@@ -143,11 +143,11 @@ describe("an ALBERT of albert_zh's first format", () => {
   it('is converted to its own format, and not to one of Transformers', () => {
     const checkpoint = openCheckpoint(folder);
     const plan = planWrite(checkpoint);
-    expect(() => targetTensors(plan, 'huggingface')).to.throw(UserError, 'has no class in Transformers');
+    expect(() => targetTensors(checkpoint, plan, 'huggingface')).to.throw(UserError, 'has no class in Transformers');
     const written = join(folder, 'written');
     mkdirSync(written);
     writeModelFiles(checkpoint, plan, 'tensorflow', written);
-    for (const tensor of writeWeights(written, 'tensorflow', targetTensors(plan, 'tensorflow').tensors)) {
+    for (const tensor of writeWeights(written, 'tensorflow', targetTensors(checkpoint, plan, 'tensorflow').tensors)) {
       expect(fixture.weights).to.have.property(tensor.name);
     }
     const again = openCheckpoint(written);

@@ -183,7 +183,8 @@ function readTensor(
 
 /** Writes a float32 file, beside and renamed into place. `metadata.format` is "pt", as Transformers expects. */
 export function writeSafetensors(path: string, tensors: readonly TensorToStore[]): void {
-  for (const _ of safetensorsSteps(path, tensors));
+  const steps = safetensorsSteps(path, tensors);
+  while (steps.next().done !== true);
 }
 
 /** As writeSafetensors, with a step after each tensor; ended early, it leaves nothing. */

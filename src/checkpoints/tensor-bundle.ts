@@ -42,7 +42,8 @@ const float32 = 1;
  * neither is left.
  */
 export function writeTensorBundle(prefix: string, tensors: readonly TensorToStore[]): void {
-  for (const _ of tensorBundleSteps(prefix, tensors));
+  const steps = tensorBundleSteps(prefix, tensors);
+  while (steps.next().done !== true);
 }
 
 /** As writeTensorBundle, with a step after each tensor; ended early, it leaves nothing. */

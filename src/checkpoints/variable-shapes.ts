@@ -43,7 +43,7 @@ export function variableShape(config: ModelConfig, name: string): ExpectedShape 
   if (name.endsWith('/embeddings/word_embeddings')) return [vocabulary, width];
   if (name.endsWith('/embeddings/position_embeddings')) return [positions, width];
   if (name.endsWith('/embeddings/token_type_embeddings')) return [types, width];
-  if (/\/embeddings\/LayerNorm\//.test(name)) return [width];
+  if (name.includes('/embeddings/LayerNorm/')) return [width];
   if (/\/(embeddings_project|embedding_hidden_mapping_in)\//.test(name)) return dense(width, hidden);
   if (/\/(intermediate\/dense|ffn\/lin1)\//.test(name)) return dense(hidden, intermediate);
   if (/\/(layer_(\d+|shared)\/output\/dense|intermediate\/output\/dense|ffn\/lin2)\//.test(name)) {

@@ -46,6 +46,8 @@ function modelClasses(family: ModelType): ModelClass[] {
 
 export interface Architecture {
   readonly name: string;
+  /** The encoder, with its pooler or without, and nothing else. */
+  readonly isEncoder: boolean;
   /** Parts that are in the file and that the class has no place for: Transformers lists them when it loads it. */
   readonly beside: readonly Part[];
 }
@@ -60,7 +62,11 @@ export function architectureOf({ config, parts }: WritePlan, source: unknown): A
   const hinted = possible.find(({ suffix }) => named === prefixes[family] + suffix);
   const chosen = hinted ?? possible[0]!;
   const beside = [...parts].filter((part) => !chosen.parts.includes(part));
-  return { name: prefixes[family] + chosen.suffix, beside };
+  return {
+    name: prefixes[family] + chosen.suffix,
+    isEncoder: chosen.suffix === 'Model' && beside.length === 0,
+    beside,
+  };
 }
 
 const looseSchema = z.looseObject({});

@@ -12,7 +12,13 @@ import type { TensorToStore } from './stored-tensor.js';
 import { tensorBundleSteps } from './tensor-bundle.js';
 import { transpose } from './transpose.js';
 import { variableShape } from './variable-shapes.js';
-import { huggingFaceConfig, sourceConfig, tensorFlowConfig } from './write-config.js';
+import {
+  architectureOf,
+  huggingFaceConfig,
+  sourceConfig,
+  tensorFlowConfig,
+  type Architecture,
+} from './write-config.js';
 import type { KeptVariable, WritePlan } from './write-plan.js';
 import { writeTokenizer, type WrittenTokenizer } from './write-tokenizer.js';
 
@@ -26,10 +32,12 @@ export interface TargetTensors {
   readonly tensors: readonly TensorToStore[];
   /** Names of those that the source does not have: zeros, which is what it means. */
   readonly added: readonly string[];
+  /** The class that Transformers loads them with; undefined for TensorFlow. */
+  readonly architecture: Architecture | undefined;
 }
 
 /** Throws UserError 'usage' where the format has no such model. */
-export function targetTensors(plan: WritePlan, format: WrittenFormat): TargetTensors {
+export function targetTensors(checkpoint: Checkpoint, plan: WritePlan, format: WrittenFormat): TargetTensors {
   const { config, kept } = plan;
   if (format === 'huggingface' && config.model_type === 'albert_zh') {
     throw new UserError(
@@ -38,11 +46,23 @@ export function targetTensors(plan: WritePlan, format: WrittenFormat): TargetTen
       'Convert it --to tensorflow, train it with t4 as it is, or take the release of the same model with "google" in its name.',
     );
   }
-  const names = namesIn(config, format);
+  const architecture = format === 'huggingface' ? architectureOf(plan, sourceConfig(checkpoint)) : undefined;
+  const spelt = namesIn(config, format);
+  const names = architecture?.isEncoder === true ? withoutPrefix(config, spelt) : spelt;
   const tensors = kept.map((variable) => stored(variable, names.get(variable.name)!));
-  if (format === 'tensorflow') return { tensors, added: [] };
+  if (format === 'tensorflow') return { tensors, added: [], architecture };
   const added = zeros(plan, names);
-  return { tensors: [...tensors, ...added, ...untiedBias(plan)], added: added.map(({ name }) => name) };
+  return { tensors: [...tensors, ...added, ...untiedBias(plan)], added: added.map(({ name }) => name), architecture };
+}
+
+/** Transformers saves a bare encoder (`BertModel`) without the prefix that it has inside of a model with a head. */
+function withoutPrefix(
+  { model_type: family }: ModelConfig,
+  names: ReadonlyMap<string, StoredAs>,
+): Map<string, StoredAs> {
+  const prefix = `${family}.`;
+  const bare = (name: string): string => (name.startsWith(prefix) ? name.slice(prefix.length) : name);
+  return new Map([...names].map(([name, stored]) => [name, { ...stored, names: stored.names.map(bare) }]));
 }
 
 function stored({ name, shape, tensor, transposed }: KeptVariable, target: StoredAs): TensorToStore {
@@ -123,7 +143,7 @@ export function writeWeights(
   folder: string,
   format: WrittenFormat,
   tensors: readonly TensorToStore[],
-): Generator<TensorToStore, void, undefined> {
+): Generator<TensorToStore, void> {
   return format === 'huggingface'
     ? safetensorsSteps(join(folder, 'model.safetensors'), tensors)
     : tensorBundleSteps(join(folder, bundleName), tensors);

@@ -146,7 +146,8 @@ function wholeParts(
 }
 
 export const fits = (shape: readonly number[], expected: readonly (number | 'labels')[]): boolean =>
-  shape.length === expected.length && shape.every((size, axis) => expected[axis] === 'labels' || expected[axis] === size);
+  shape.length === expected.length &&
+  shape.every((size, axis) => expected[axis] === 'labels' || expected[axis] === size);
 
 const shapeText = (shape: readonly (number | string)[]): string => `[${shape.join(', ')}]`;
 

@@ -41,7 +41,7 @@ export function writeTokenizer(
     return { files: [], padTokenId: undefined, notes: [missingNote(source, config)] };
   }
   const tokenizer = loadTokenizer(source);
-  const notes = [...tokenizer.notes];
+  const notes = [...tokenizer.notes, ...sizeNotes(tokenizer.vocabSize, config)];
   const files: string[] = [];
   for (const file of tokenizer.files.filter((path) => !fairseqOnly.includes(basename(path)))) {
     // Transformers looks for ALBERT's model under this name only.
@@ -65,6 +65,11 @@ export function writeTokenizer(
   }
   return { files, padTokenId: tokenizer.padTokenId, notes };
 }
+
+const sizeNotes = (tokens: number, { vocab_size: rows }: ModelConfig): string[] =>
+  tokens > rows
+    ? [`the tokenizer has ${tokens} tokens, the model ${rows} rows for them: they are of different models`]
+    : [];
 
 const hasFairseqFiles = (folder: string): boolean =>
   existsSync(join(folder, 'encoder.json')) &&

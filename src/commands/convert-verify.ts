@@ -44,7 +44,9 @@ function outputs(checkpoint: Checkpoint): Float32Array {
   const hasHead = planLoad(checkpoint, words.variables, true).fresh.every((name) => isInitial(words, name));
   const encoder = modelOf(config);
   const network = hasHead ? words : { variables: encoder.variables, logits: encoder.hiddenStates };
-  const found = new Map(planLoad(checkpoint, network.variables, true).loaded.map(({ spec, read }) => [spec.name, read]));
+  const found = new Map(
+    planLoad(checkpoint, network.variables, true).loaded.map(({ spec, read }) => [spec.name, read]),
+  );
   const model = openModel(inferenceProgram(network, 'fp32'));
   try {
     model.load(

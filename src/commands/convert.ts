@@ -3,7 +3,6 @@ import { basename, join, resolve } from 'node:path';
 import type { Checkpoint } from '../checkpoints/checkpoint.js';
 import { openCheckpoint } from '../checkpoints/open.js';
 import type { TensorToStore } from '../checkpoints/stored-tensor.js';
-import { architectureOf, sourceConfig } from '../checkpoints/write-config.js';
 import { targetTensors, writeModelFiles, writeWeights, type WrittenFormat } from '../checkpoints/write-model.js';
 import { planWrite } from '../checkpoints/write-plan.js';
 import { exitCodes } from '../errors.js';
@@ -71,7 +70,7 @@ async function write(
   const plan = planWrite(checkpoint);
   const summary = summariseSource(source, checkpoint);
   ui.info(`source: ${sourceText(summary)}`);
-  const { tensors, added } = targetTensors(plan, to);
+  const { tensors, added, architecture } = targetTensors(checkpoint, plan, to);
   const target = beginFolder(output);
   const watch = watchInterrupts(
     (signal) => {
@@ -88,7 +87,6 @@ async function write(
     if (watch.exitCode !== undefined) return watch.exitCode;
     target.finish();
     for (const note of tokenizer.notes) ui.warn(note);
-    const architecture = to === 'huggingface' ? architectureOf(plan, sourceConfig(checkpoint)) : undefined;
     const written = { plan, tensors, added, architecture, tokenizer, difference };
     return conversionOf({ ...written, source: summary, folder: output, format: to });
   } finally {
@@ -108,8 +106,8 @@ async function writeAll(
   const bar = ui.bar(tensors.length, 'converting (tensors)');
   let done = 0;
   try {
-    for (const _ of writeWeights(folder, to, tensors)) {
-      bar.update(++done);
+    for (const { name } of writeWeights(folder, to, tensors)) {
+      bar.update(++done, { tensor: name });
       await watch.poll();
       if (watch.exitCode !== undefined) return false;
     }

@@ -9,6 +9,7 @@ Reads a request from stdin and prints the answer, both JSON:
                   shape, and everything that it warns of
 {"google": [...]} each {folder, batch}: computes the masked words' logits of a TensorFlow checkpoint as Google's code
                   does, with NumPy; answers {outputs, variables: [[name, shape]]}
+{"tokenize": [...], "texts": [...]}  each a folder: the ids of each text with the tokenizer that Transformers chooses
 """
 
 import json
@@ -397,6 +398,9 @@ def main():
         answer = maker.cases
     elif "load" in request:
         answer = [load(**each) for each in request["load"]]
+    elif "tokenize" in request:
+        tokenizers = [transformers.AutoTokenizer.from_pretrained(folder) for folder in request["tokenize"]]
+        answer = [[tokenizer(text)["input_ids"] for text in request["texts"]] for tokenizer in tokenizers]
     else:
         answer = [google(**each) for each in request["google"]]
     json.dump(answer, sys.stdout)

@@ -1,13 +1,13 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { huggingFaceNames } from '../../src/checkpoints/huggingface-names.js';
 import { openCheckpoint } from '../../src/checkpoints/open.js';
 import { openSafetensors } from '../../src/checkpoints/safetensors.js';
 import { openTensorBundle } from '../../src/checkpoints/tensor-bundle.js';
 import type { StoredTensor } from '../../src/checkpoints/stored-tensor.js';
+import { loadTokenizer } from '../../src/tokenization/load.js';
 import { t4 } from '../support/t4.js';
 import { arraySchema, askPython, type PythonArray } from './python.js';
 
@@ -115,7 +115,10 @@ describe("t4 convert compared with Transformers and Python's TensorFlow", () => 
         const answer = loaded[i]!;
         // fairseq's encoder alone has no pooler, which Transformers' bare model then begins afresh.
         const expected = name === 'fairseq/encoder' ? /pooler/ : /^(?!)/;
-        expect(answer.problems.filter((problem) => !expected.test(problem)), `${place(name)}`).to.deep.equal([]);
+        expect(
+          answer.problems.filter((problem) => !expected.test(problem)),
+          place(name),
+        ).to.deep.equal([]);
         const wanted = Object.entries(outputs).filter(([output]) => !(expected.test(output) && output !== 'logits'));
         for (const [output, values] of wanted) {
           expectNear(answer.outputs[output]!, values, `${place(name)}: ${output}`);
@@ -148,7 +151,13 @@ describe("t4 convert compared with Transformers and Python's TensorFlow", () => 
           expect(values, `${name}: ${tensor}`).to.equal(legacy[old]);
         }
       } else {
-        expect(bits, name).to.deep.equal(sourceBits(source(name)));
+        const theirs = sourceBits(source(name));
+        for (const tensor of Object.keys(theirs)) {
+          // Transformers keeps this one beside the decoder's own without using it.
+          const twin = tensor.replace(/\.bias$/, '.decoder.bias');
+          if (twin !== tensor && Object.hasOwn(theirs, twin)) theirs[tensor] = theirs[twin]!;
+        }
+        expect(bits, name).to.deep.equal(theirs);
       }
     }
   });
@@ -233,7 +242,12 @@ describe("t4 convert compared with Transformers and Python's TensorFlow", () => 
   });
 
   it('verifies what it writes', async () => {
-    for (const name of ['fairseq/2019', 'tensorflow/albert', 'tensorflow/electra', 'huggingface/distilbert-ForMaskedLM']) {
+    for (const name of [
+      'fairseq/2019',
+      'tensorflow/albert',
+      'tensorflow/electra',
+      'huggingface/distilbert-ForMaskedLM',
+    ]) {
       for (const to of ['huggingface', 'tensorflow']) {
         const output = join(folder, 'verified', to, basename(name));
         const json = z
@@ -244,6 +258,43 @@ describe("t4 convert compared with Transformers and Python's TensorFlow", () => 
     }
   });
 
+  it('gives Transformers a tokenizer with the same ids', async () => {
+    const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(0x41 + i));
+    const [cased, texts] = [join(folder, 'cased'), ["I can't believe 2023! café 中文", 'Abc DEF the of and', '']];
+    mkdirSync(cased);
+    const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
+    writeFileSync(join(cased, 'vocab.txt'), [...special, ...letters, 'a', '##b', '##c', 'the', ''].join('\n'));
+    const folders: string[] = [];
+    for (const [weights, tokenizer] of [
+      ['fairseq/zip', join('test', 'fixtures', 'tokenization', 'fairseq')],
+      ['tensorflow/bert', join('test', 'fixtures', 'tokenization', 'vocab')],
+      ['tensorflow/bert', cased],
+      ['tensorflow/electra', cased],
+      ['tensorflow/albert', cased],
+      ['huggingface/distilbert-Model', join('test', 'fixtures', 'tokenization', 'vocab')],
+      ['huggingface/roberta-Model', cased],
+    ] as const) {
+      const at = join(folder, 'tokenizers', String(folders.length));
+      cpSync(source(weights), at, { recursive: true });
+      cpSync(tokenizer, at, { recursive: true });
+      await convert('huggingface', at, `${at}-written`);
+      folders.push(`${at}-written`);
+      const ours = loadTokenizer(at);
+      const expected = texts.map((text) => ours.encode(text, undefined, 512).inputIds);
+      const written = loadTokenizer(`${at}-written`);
+      expect(
+        texts.map((text) => written.encode(text, undefined, 512).inputIds),
+        weights,
+      ).to.deep.equal(expected);
+    }
+    const idsSchema = z.array(z.array(z.array(z.number())));
+    const theirs = askPython('convert.py', { tokenize: folders, texts }, idsSchema);
+    folders.forEach((at, i) => {
+      const tokenizer = loadTokenizer(at);
+      expect(theirs[i], at).to.deep.equal(texts.map((text) => tokenizer.encode(text, undefined, 512).inputIds));
+    });
+  });
+
   it('leaves nothing but what it was asked for', () => {
     for (const place of [direct, bundle, back]) {
       for (const format of readdirSync(place(''))) {
@@ -251,13 +302,5 @@ describe("t4 convert compared with Transformers and Python's TensorFlow", () => 
         expect(readdirSync(join(place(''), format)).sort()).to.deep.equal(expected.sort());
       }
     }
-    expect(existsSync(join(direct('fairseq/zip'), 'model.safetensors'))).to.be.true;
-    expect(huggingFaceNames(openedConfig(direct('fairseq/zip'))).size).to.be.above(50);
   });
-
-  function openedConfig(at: string) {
-    const checkpoint = openCheckpoint(at);
-    checkpoint.close();
-    return checkpoint.config;
-  }
 });
