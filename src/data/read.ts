@@ -116,7 +116,8 @@ function exampleOf({ line, text, pair, label }: Cells, ids: ReadonlyMap<string, 
 
 const mostListed = 10;
 
-function listed(ids: ReadonlyMap<string, number>): string {
+/** Label names as they stand in a message. */
+export function listed(ids: ReadonlyMap<string, number>): string {
   const names = [...ids.keys()];
   const more = names.length - mostListed;
   return names.slice(0, mostListed).join(', ') + (more > 0 ? ` and ${more} more` : '');
