@@ -45,7 +45,8 @@ function safetensorsBits(folder: string): Record<string, string> {
 function sourceBits(folder: string): Record<string, string> {
   const checkpoint = openCheckpoint(folder);
   try {
-    return bitsOf(checkpoint.tensors.values());
+    // Older versions of Transformers saved this buffer of whole numbers with the weights.
+    return bitsOf([...checkpoint.tensors.values()].filter(({ name }) => !name.endsWith('.position_ids')));
   } finally {
     checkpoint.close();
   }
