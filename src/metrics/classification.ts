@@ -1,13 +1,12 @@
-/** What scikit-learn calls precision, recall, f1-score and support, with zero_division=0. */
-export interface ClassScores {
-  readonly precision: number;
-  readonly recall: number;
-  readonly f1: number;
-  /** examples whose true label is this class */
-  readonly support: number;
-}
-
-export type AverageScores = Omit<ClassScores, 'support'>;
+import {
+  classScoresOf,
+  f1Of,
+  macroAverage,
+  ratio,
+  weightedAverage,
+  type AverageScores,
+  type ClassScores,
+} from './scores.js';
 
 export interface ClassificationMetrics {
   readonly examples: number;
@@ -16,17 +15,36 @@ export interface ClassificationMetrics {
   readonly majorityAccuracy: number;
   /** the most frequent label's id; the lowest of several */
   readonly majorityClass: number;
+  /** Matthews correlation coefficient, -1 to 1; 0 where all labels, or all predictions, are the same */
+  readonly mcc: number;
+  /** over all examples: where each has one label and one prediction, all three are the accuracy */
+  readonly micro: AverageScores;
   /** mean over all classes, those without examples included */
   readonly macro: AverageScores;
   /** mean over all classes, weighted by support */
   readonly weighted: AverageScores;
   readonly classes: readonly ClassScores[];
   /** [true class][predicted class], counts */
-  readonly confusion: readonly (readonly number[])[];
+  readonly confusion: ConfusionMatrix;
+}
+
+export type ConfusionMatrix = readonly (readonly number[])[];
+
+type ClassCounts = readonly number[] | Float64Array;
+
+/** What a confusion matrix says of each class: `[classes]` each. Accuracy, F1 and MCC need no more than this. */
+export interface Margins {
+  /** examples of the class that are predicted to be of it: the diagonal */
+  readonly correct: ClassCounts;
+  /** examples predicted to be of the class: sums of the columns */
+  readonly predicted: ClassCounts;
+  /** examples of the class: sums of the rows */
+  readonly support: ClassCounts;
 }
 
 /**
- * Equal to scikit-learn's precision_recall_fscore_support(labels=range(numClasses), zero_division=0).
+ * Equal to scikit-learn's precision_recall_fscore_support(labels=range(numClasses), zero_division=0), accuracy_score
+ * and matthews_corrcoef.
  * @param labels true class ids
  * @param predictions predicted class ids, as many
  */
@@ -36,21 +54,21 @@ export function classificationMetrics(
   numClasses: number,
 ): ClassificationMetrics {
   const confusion = confusionMatrix(labels, predictions, numClasses);
-  const classes = confusion.map((_, id) => classScores(confusion, id));
-  const supports = classes.map(({ support }) => support);
-  const examples = sum(supports);
-  const right = sum(confusion.map((row, id) => row[id]!));
-  const most = Math.max(0, ...supports);
+  const { correct, predicted, support } = marginsOf(confusion);
+  const classes = support.map((count, id) =>
+    classScoresOf({ correct: correct[id]!, predicted: predicted[id]!, support: count }),
+  );
+  const accuracy = accuracyOf({ correct, support });
+  const most = Math.max(0, ...support);
   return {
-    examples,
-    accuracy: ratio(right, examples),
-    majorityAccuracy: ratio(most, examples),
-    majorityClass: Math.max(0, supports.indexOf(most)),
-    macro: average(
-      classes,
-      classes.map(() => 1),
-    ),
-    weighted: average(classes, supports),
+    examples: labels.length,
+    accuracy,
+    majorityAccuracy: ratio(most, labels.length),
+    majorityClass: Math.max(0, support.indexOf(most)),
+    mcc: matthewsOf({ correct, predicted, support }),
+    micro: { precision: accuracy, recall: accuracy, f1: accuracy },
+    macro: macroAverage(classes),
+    weighted: weightedAverage(classes),
     classes,
     confusion,
   };
@@ -72,30 +90,48 @@ function confusionMatrix(labels: ArrayLike<number>, predictions: ArrayLike<numbe
   return confusion;
 }
 
-function classScores(confusion: readonly (readonly number[])[], id: number): ClassScores {
-  const right = confusion[id]![id]!;
-  const support = sum(confusion[id]!);
-  const predicted = sum(confusion.map((row) => row[id]!));
-  return {
-    precision: ratio(right, predicted),
-    recall: ratio(right, support),
-    f1: ratio(2 * right, support + predicted),
-    support,
-  };
+function marginsOf(confusion: ConfusionMatrix): { [key in keyof Margins]: number[] } {
+  const [correct, predicted, support] = [0, 1, 2].map(() => new Array<number>(confusion.length).fill(0));
+  confusion.forEach((row, label) => {
+    correct![label] = row[label]!;
+    row.forEach((count, prediction) => {
+      predicted![prediction]! += count;
+      support![label]! += count;
+    });
+  });
+  return { correct: correct!, predicted: predicted!, support: support! };
 }
 
-function average(classes: readonly ClassScores[], weights: readonly number[]): AverageScores {
-  const total = sum(weights);
-  const mean = (of: (scores: ClassScores) => number): number =>
-    ratio(sum(classes.map((scores, id) => of(scores) * weights[id]!)), total);
-  return { precision: mean((s) => s.precision), recall: mean((s) => s.recall), f1: mean((s) => s.f1) };
+export const accuracyOf = ({ correct, support }: Pick<Margins, 'correct' | 'support'>): number =>
+  ratio(total(correct), total(support));
+
+/** Mean over all classes: one that is neither there nor predicted has an F1 of 0. */
+export function macroF1Of({ correct, predicted, support }: Margins): number {
+  let f1 = 0;
+  for (let id = 0; id < support.length; id++) f1 += f1Of(correct[id]!, predicted[id]!, support[id]!);
+  return ratio(f1, support.length);
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+/**
+ * Matthews correlation of several classes (Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006), in the order of
+ * scikit-learn's arithmetic.
+ */
+export function matthewsOf({ correct, predicted, support }: Margins): number {
+  const examples = total(support);
+  const together = total(correct) * examples - dot(support, predicted);
+  const ofPredictions = examples ** 2 - dot(predicted, predicted);
+  const ofLabels = examples ** 2 - dot(support, support);
+  return ratio(together, Math.sqrt(ofPredictions * ofLabels));
 }
 
-/** 0 / 0 is 0, as scikit-learn has it with zero_division=0. */
-function ratio(part: number, whole: number): number {
-  return whole === 0 ? 0 : part / whole;
+function total(values: ClassCounts): number {
+  let all = 0;
+  for (const value of values) all += value;
+  return all;
+}
+
+function dot(a: ClassCounts, b: ClassCounts): number {
+  let all = 0;
+  for (let i = 0; i < a.length; i++) all += a[i]! * b[i]!;
+  return all;
 }

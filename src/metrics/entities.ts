@@ -1,5 +1,14 @@
 import { compareCodePoints } from '../data/labels.js';
-import type { AverageScores, ClassScores } from './classification.js';
+import {
+  addCounts,
+  classScoresOf,
+  macroAverage,
+  scoresOf,
+  weightedAverage,
+  type AverageScores,
+  type ClassScores,
+  type Counts,
+} from './scores.js';
 import type { EntitySpan } from './tags.js';
 
 export interface TypeScores extends ClassScores {
@@ -22,11 +31,7 @@ export interface EntityMetrics {
   readonly correct: number;
 }
 
-interface Counts {
-  correct: number;
-  predicted: number;
-  support: number;
-}
+type Sentences = readonly (readonly EntitySpan[])[];
 
 /**
  * Precision, recall and F1 of whole entities, equal to seqeval's with zero_division=0; all zero where there is neither
@@ -35,78 +40,56 @@ interface Counts {
  * @param gold entities of each sentence, each once
  * @param predicted of as many sentences
  */
-export function entityMetrics(
-  gold: readonly (readonly EntitySpan[])[],
-  predicted: readonly (readonly EntitySpan[])[],
-): EntityMetrics {
-  if (gold.length !== predicted.length) {
-    throw new Error(`entityMetrics: ${gold.length} sentences, but predictions of ${predicted.length}`);
-  }
+export function entityMetrics(gold: Sentences, predicted: Sentences): EntityMetrics {
   const counts = countByType(gold, predicted);
   const names = [...counts.keys()].sort(compareCodePoints);
-  const types = names.map((type) => ({ type, ...scoresOf(counts.get(type)!), support: counts.get(type)!.support }));
-  const all = { correct: 0, predicted: 0, support: 0 };
-  for (const one of counts.values()) add(all, one);
-  return {
-    types,
-    micro: scoresOf(all),
-    macro: average(
-      types,
-      types.map(() => 1),
-    ),
-    weighted: average(
-      types,
-      types.map(({ support }) => support),
-    ),
-    ...all,
-  };
+  const types = names.map((type) => ({ type, ...classScoresOf(counts.get(type)!) }));
+  const all = addCounts(counts.values());
+  return { types, micro: scoresOf(all), macro: macroAverage(types), weighted: weightedAverage(types), ...all };
 }
 
-function countByType(
-  gold: readonly (readonly EntitySpan[])[],
-  predicted: readonly (readonly EntitySpan[])[],
-): Map<string, Counts> {
-  const counts = new Map<string, Counts>();
-  const of = (type: string): Counts => {
+function countByType(gold: Sentences, predicted: Sentences): Map<string, Counts> {
+  const counts = new Map<string, { correct: number; predicted: number; support: number }>();
+  const of = (type: string): { correct: number; predicted: number; support: number } => {
     const known = counts.get(type) ?? { correct: 0, predicted: 0, support: 0 };
     counts.set(type, known);
     return known;
   };
-  gold.forEach((entities, sentence) => {
-    const places = new Set(entities.map(placeOf));
-    for (const { type } of entities) of(type).support++;
-    for (const entity of predicted[sentence]!) {
+  forEachSentence(gold, predicted, (trueOnes, found, isTrue) => {
+    for (const { type } of trueOnes) of(type).support++;
+    for (const entity of found) {
       of(entity.type).predicted++;
-      if (places.has(placeOf(entity))) of(entity.type).correct++;
+      if (isTrue(entity)) of(entity.type).correct++;
     }
   });
   return counts;
 }
 
+/** What each sentence adds to the micro average: what its bootstrap interval is drawn from. */
+export function sentenceCounts(gold: Sentences, predicted: Sentences): Counts[] {
+  const counts: Counts[] = [];
+  forEachSentence(gold, predicted, (trueOnes, found, isTrue) => {
+    counts.push({ correct: found.filter(isTrue).length, predicted: found.length, support: trueOnes.length });
+  });
+  return counts;
+}
+
+function forEachSentence(
+  gold: Sentences,
+  predicted: Sentences,
+  visit: (
+    gold: readonly EntitySpan[],
+    predicted: readonly EntitySpan[],
+    isTrue: (entity: EntitySpan) => boolean,
+  ) => void,
+): void {
+  if (gold.length !== predicted.length) {
+    throw new Error(`entityMetrics: ${gold.length} sentences, but predictions of ${predicted.length}`);
+  }
+  gold.forEach((entities, sentence) => {
+    const places = new Set(entities.map(placeOf));
+    visit(entities, predicted[sentence]!, (entity) => places.has(placeOf(entity)));
+  });
+}
+
 const placeOf = ({ type, start, end }: EntitySpan): string => `${start} ${end} ${type}`;
-
-function add(sum: Counts, { correct, predicted, support }: Counts): void {
-  sum.correct += correct;
-  sum.predicted += predicted;
-  sum.support += support;
-}
-
-function scoresOf({ correct, predicted, support }: Counts): AverageScores {
-  return {
-    precision: ratio(correct, predicted),
-    recall: ratio(correct, support),
-    f1: ratio(2 * correct, predicted + support),
-  };
-}
-
-function average(types: readonly TypeScores[], weights: readonly number[]): AverageScores {
-  const total = sum(weights);
-  const mean = (of: (scores: TypeScores) => number): number =>
-    ratio(sum(types.map((scores, i) => of(scores) * weights[i]!)), total);
-  return { precision: mean((s) => s.precision), recall: mean((s) => s.recall), f1: mean((s) => s.f1) };
-}
-
-const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-
-/** 0 / 0 is 0, as seqeval has it with zero_division=0. */
-const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);

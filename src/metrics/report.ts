@@ -1,7 +1,12 @@
-import { formatTable, padColumns } from '../ui/table.js';
 import stringWidth from 'string-width';
-import type { AverageScores, ClassificationMetrics } from './classification.js';
+import { formatCount, plural } from '../ui/format.js';
+import { formatTable, padColumns } from '../ui/table.js';
+import type { ClassificationIntervals, Interval } from './bootstrap.js';
+import type { ClassificationMetrics } from './classification.js';
+import type { AnswerKind, Comparison } from './comparison.js';
 import type { EntityMetrics } from './entities.js';
+import type { MultiLabelMetrics } from './multi-label.js';
+import type { AverageScores } from './scores.js';
 
 const digits = 4;
 const columnWidth = 9;
@@ -9,11 +14,15 @@ const averageName = 'weighted avg';
 const header = ['precision', 'recall', 'f1-score', 'support'];
 
 /**
- * The report as scikit-learn's classification_report(digits=4) prints it, then the accuracy of always answering the
- * most frequent label: what a model must beat.
+ * The report as scikit-learn's classification_report(digits=4) prints it; then the accuracy of always answering the
+ * most frequent label, which a model must beat, and the Matthews correlation; then the intervals where they are given.
  * @param labels names by class id
  */
-export function classificationReport(metrics: ClassificationMetrics, labels: readonly string[]): string {
+export function classificationReport(
+  metrics: ClassificationMetrics,
+  labels: readonly string[],
+  intervals?: ClassificationIntervals,
+): string {
   const row = createRow(labels);
   const support = String(metrics.examples);
   return [
@@ -26,11 +35,22 @@ export function classificationReport(metrics: ClassificationMetrics, labels: rea
     row(averageName, [...scores(metrics.weighted), support]),
     '',
     `majority class (${labels[metrics.majorityClass] ?? metrics.majorityClass}): accuracy ${fixed(metrics.majorityAccuracy)}`,
+    `Matthews correlation: ${fixed(metrics.mcc)}`,
+    ...intervalLines(
+      intervals && [
+        ['accuracy', metrics.accuracy, intervals.accuracy],
+        ['macro F1', metrics.macro.f1, intervals.macroF1],
+        ['Matthews correlation', metrics.mcc, intervals.mcc],
+      ],
+    ),
   ].join('\n');
 }
 
-/** The report as seqeval's classification_report(digits=4) prints it, in either mode. */
-export function entityReport({ types, micro, macro, weighted, support }: EntityMetrics): string {
+/**
+ * The report as seqeval's classification_report(digits=4) prints it, in either mode; then the interval of the micro F1
+ * where it is given.
+ */
+export function entityReport({ types, micro, macro, weighted, support }: EntityMetrics, interval?: Interval): string {
   const row = createRow(types.map(({ type }) => type));
   return [
     row('', header),
@@ -40,6 +60,31 @@ export function entityReport({ types, micro, macro, weighted, support }: EntityM
     row('micro avg', [...scores(micro), String(support)]),
     row('macro avg', [...scores(macro), String(support)]),
     row(averageName, [...scores(weighted), String(support)]),
+    ...intervalLines(interval && [['micro F1', micro.f1, interval]]),
+  ].join('\n');
+}
+
+/**
+ * The report as scikit-learn's classification_report(digits=4) prints it of indicator matrices; then how many examples
+ * and entries are right, and the interval of the micro F1 where it is given.
+ * @param names of the labels, by id
+ */
+export function multiLabelReport(metrics: MultiLabelMetrics, names: readonly string[], interval?: Interval): string {
+  const row = createRow(names);
+  const support = String(metrics.labels.reduce((sum, scored) => sum + scored.support, 0));
+  return [
+    row('', header),
+    '',
+    ...metrics.labels.map((scored, id) => row(names[id] ?? String(id), [...scores(scored), String(scored.support)])),
+    '',
+    row('micro avg', [...scores(metrics.micro), support]),
+    row('macro avg', [...scores(metrics.macro), support]),
+    row(averageName, [...scores(metrics.weighted), support]),
+    row('samples avg', [...scores(metrics.samples), support]),
+    '',
+    `all labels right: ${fixed(metrics.subsetAccuracy)} of ${formatCount(metrics.examples)} examples`,
+    `Hamming loss: ${fixed(metrics.hammingLoss)}`,
+    ...intervalLines(interval && [['micro F1', metrics.micro.f1, interval]]),
   ].join('\n');
 }
 
@@ -52,6 +97,51 @@ function createRow(names: readonly string[]): (name: string, cells: readonly str
 
 const scores = ({ precision, recall, f1 }: AverageScores): string[] => [precision, recall, f1].map(fixed);
 
+function intervalLines(rows: readonly (readonly [string, number, Interval])[] | undefined): string[] {
+  if (rows === undefined) return [];
+  return [
+    '',
+    '95 % bootstrap intervals:',
+    formatTable(rows.map(([name, value, interval]) => [name, fixed(value), formatInterval(interval)])),
+  ];
+}
+
+/** 0.8641 to 0.8935 */
+export const formatInterval = ({ low, high }: Interval): string => `${fixed(low)} to ${fixed(high)}`;
+
+const wholeAnswers: Readonly<Record<AnswerKind, string>> = {
+  label: 'accuracy on the same',
+  labels: 'all labels right on the same',
+  entities: 'all entities right on the same',
+};
+
+/** A difference is called more than chance where fewer than 5 in 100 pairs of equal models would show it. */
+const significance = 0.05;
+
+/**
+ * What a comparison found, in a few lines.
+ * @param names of the two models
+ */
+export function comparisonReport(comparison: Comparison, names: readonly [string, string]): string {
+  const { kind, examples, first, second, onlyFirst, onlySecond, test, microF1 } = comparison;
+  const noun = kind === 'entities' ? 'sentence' : 'example';
+  const verdict = test.p < significance ? 'more than chance explains' : 'which may be chance';
+  const p = test.p < 0.0001 ? 'p < 0.0001' : `p = ${fixed(test.p)}`;
+  return [
+    `${wholeAnswers[kind]} ${plural(examples, noun)}: ${names[0]} ${fixed(first)}, ${names[1]} ${fixed(second)}`,
+    onlyFirst + onlySecond === 0
+      ? 'both are right on the same ones'
+      : `only ${names[0]} is right on ${formatCount(onlyFirst)}, only ${names[1]} on ${formatCount(onlySecond)}: ` +
+        `${p} (McNemar's test, ${test.method}), ${verdict}`,
+    ...(microF1 === undefined
+      ? []
+      : [
+          `micro F1: ${names[0]} ${fixed(microF1.first)}, ${names[1]} ${fixed(microF1.second)}; ` +
+            `difference ${fixed(microF1.first - microF1.second)}, 95 % bootstrap interval ${formatInterval(microF1.gain)}`,
+        ]),
+  ].join('\n');
+}
+
 /** Rows are true labels, columns predicted ones. */
 export function confusionTable(metrics: ClassificationMetrics, labels: readonly string[]): string {
   const name = (id: number): string => labels[id] ?? String(id);
@@ -61,7 +151,7 @@ export function confusionTable(metrics: ClassificationMetrics, labels: readonly 
 }
 
 /** Four digits, ties to the even one as in Python: 7/32 is 0.2188 there and 25/32 is 0.7812. */
-function fixed(value: number): string {
+export function fixed(value: number): string {
   const scaled = value * 10 ** digits;
   const isTie = Number.isInteger(value * 32) && scaled % 1 === 0.5;
   if (!isTie) return value.toFixed(digits);
