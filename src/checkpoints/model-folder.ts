@@ -18,12 +18,14 @@ const column = z.union([z.string(), z.int().nonnegative()]);
 
 const modelCardSchema = z.object({
   version: z.literal(1),
-  task: z.enum(['classification', 'pair-classification']),
+  task: z.enum(['classification', 'pair-classification', 'ner']),
   labels: z.array(z.string()).min(2),
   maxLength: z.int().positive(),
   precision: z.enum(['fp32', 'bf16']),
-  format: z.enum(['tsv', 'csv', 'jsonl']).optional(),
-  columns: z.object({ text: column, pair: column.optional(), label: column.optional() }),
+  format: z.enum(['tsv', 'csv', 'jsonl', 'conll']).optional(),
+  columns: z.object({ text: column, pair: column.optional(), label: column.optional() }).optional(),
+  /** Of entities: what the words of the training data were, which those of other texts have to be too. */
+  words: z.enum(['characters', 'words']).optional(),
 });
 
 /** The contents of t4.json. */
@@ -44,13 +46,13 @@ export function readModelCard(folder: string): ModelCard {
 }
 
 /** Transformers' classes; for albert_zh it has none, and this one is named alike. */
-const classifierArchitectures: Readonly<Record<ModelType, string>> = {
-  bert: 'BertForSequenceClassification',
-  albert: 'AlbertForSequenceClassification',
-  albert_zh: 'AlbertZhForSequenceClassification',
-  distilbert: 'DistilBertForSequenceClassification',
-  roberta: 'RobertaForSequenceClassification',
-  electra: 'ElectraForSequenceClassification',
+const classPrefixes: Readonly<Record<ModelType, string>> = {
+  bert: 'Bert',
+  albert: 'Albert',
+  albert_zh: 'AlbertZh',
+  distilbert: 'DistilBert',
+  roberta: 'Roberta',
+  electra: 'Electra',
 };
 
 /** Writes everything but the weights: config.json with the labels, t4.json, copies of the tokenizer's files. */
@@ -61,14 +63,15 @@ export function writeModelHead(
   tokenizerFiles: readonly string[],
 ): void {
   mkdirSync(folder, { recursive: true });
+  const isNer = card.task === 'ner';
   const id2label = Object.fromEntries(card.labels.map((label, id) => [String(id), label]));
   const label2id = Object.fromEntries(card.labels.map((label, id) => [label, id]));
   writeJson(join(folder, 'config.json'), {
     ...config,
-    architectures: [classifierArchitectures[config.model_type]],
+    architectures: [`${classPrefixes[config.model_type]}For${isNer ? 'Token' : 'Sequence'}Classification`],
     id2label,
     label2id,
-    problem_type: 'single_label_classification',
+    ...(isNer ? {} : { problem_type: 'single_label_classification' }),
   });
   writeJson(join(folder, cardFile), card);
   for (const file of tokenizerFiles) {

@@ -1,10 +1,6 @@
-/** What t4 predict says of one text: an object of its JSON lines. Places count code points of the text from 0. */
+import type { LabelAnswer } from '../training/label-evaluation.js';
 
-export interface LabelAnswer {
-  readonly label: string;
-  readonly probability: number;
-  readonly probabilities: Readonly<Record<string, number>>;
-}
+/** What t4 predict says of one text: an object of its JSON lines. Places count code points of the text from 0. */
 
 export interface Entity {
   readonly start: number;

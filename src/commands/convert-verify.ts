@@ -78,6 +78,7 @@ function probe(config: ModelConfig): Batch {
     tokenTypeIds: new Int32Array(size * length),
     attentionMask: new Int32Array(size * length),
     labels: new Int32Array(size).fill(-1),
+    labelled: 'example',
     indices: Int32Array.from(lengths, (_, row) => row),
     tokens: lengths.reduce((sum, count) => sum + count, 0),
   };

@@ -4,11 +4,9 @@ import { writeJson } from '../checkpoints/json.js';
 import { writeModelHead, writeModelWeights, type ModelCard } from '../checkpoints/model-folder.js';
 import { commandLine } from './command-line.js';
 import type { FinetuneOptions } from './options.js';
-import type { EncodedDataset } from '../data/encode.js';
 import { exitCodes, UserError } from '../errors.js';
 import { nodeBackend } from '../graph/index.js';
-import { classificationReport, confusionTable } from '../metrics/report.js';
-import { sequenceClassifier } from '../models/network.js';
+import type { Network } from '../models/network.js';
 import { packageVersion } from '../package-root.js';
 import { loadTask, portableTask, taskYaml, type ResolvedTask } from '../task/load.js';
 import { isMapping } from '../task/overrides.js';
@@ -19,12 +17,13 @@ import type { Reporter } from '../ui/reporter.js';
 import { formatTable } from '../ui/table.js';
 import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointState } from '../training/checkpoints.js';
 import { deviceInUse, resolvePrecision, type Device } from '../training/device.js';
-import { evaluateWithBar, type Evaluation } from '../training/evaluate.js';
+import { evaluateWithBar, type Evaluation, type EvaluationSet } from '../training/evaluate.js';
 import { beginning } from '../training/loop.js';
 import { checkFit, openStartingModel, type StartingModel } from '../training/model-source.js';
 import type { AdamWSettings } from '../training/optimizer.js';
 import { phase } from '../training/phase.js';
-import { encodeTask, readTask, type PreparedData } from '../training/prepare.js';
+import { encodeTask, readTask, withMethods, type PreparedData } from '../training/prepare.js';
+import type { TaskMethods } from '../training/task-methods.js';
 import { trainingProgram } from '../training/program.js';
 import {
   createRun,
@@ -70,7 +69,7 @@ async function prepare(options: FinetuneOptions, ui: Reporter): Promise<Prepared
     const tokenizer = loadTokenizer(model.tokenizerFolder);
     for (const note of tokenizer.notes) ui.info(note);
     checkFit(model.config, tokenizer, task.config.model.max_length);
-    const data = readAndEncode(task, tokenizer, ui);
+    const data = withMethods(task.config.task, (methods) => readAndEncode(methods, task, tokenizer, ui));
     return { task, folder, device, precision, model, tokenizer, data };
   } catch (error) {
     model.close();
@@ -103,10 +102,15 @@ function changedKeys(before: unknown, after: unknown, key = ''): string[] {
   return names.flatMap((name) => changedKeys(before[name], after[name], key === '' ? name : `${key}.${name}`));
 }
 
-function readAndEncode(task: ResolvedTask, tokenizer: Tokenizer, ui: Reporter): PreparedData {
+function readAndEncode<T>(
+  methods: TaskMethods<T>,
+  task: ResolvedTask,
+  tokenizer: Tokenizer,
+  ui: Reporter,
+): PreparedData {
   const maxLength = task.config.model.max_length;
   const examples = phase(ui, 'reading the data', () => {
-    const read = readTask(task);
+    const read = readTask(methods, task);
     const sizes = (['train', 'dev', 'test'] as const).flatMap((split) => {
       const size = read[split]?.length;
       return size === undefined ? [] : [`${split} ${formatCount(size)}`];
@@ -120,11 +124,10 @@ function readAndEncode(task: ResolvedTask, tokenizer: Tokenizer, ui: Reporter): 
     ui.warn('no dev file and data.dev_fraction is 0: the last weights are kept, without a check of how good they are');
   }
   return phase(ui, 'tokenizing', () => {
-    const data = encodeTask(examples, tokenizer, maxLength);
-    const { truncatedCount: cut, ids, size } = data.train;
+    const data = encodeTask(methods, examples, tokenizer, maxLength);
+    const { ids, size } = data.train;
     const mean = `tokens: ${(ids.length / size).toFixed(1)} a training example`;
-    const limit = `${maxLength} (model.max_length)`;
-    return [data, `${mean}, ${cut === 0 ? `none over ${limit}` : `${plural(cut, 'example')} cut to ${limit}`}`];
+    return [data, `${mean}, ${data.lengthNote}`];
   });
 }
 
@@ -143,11 +146,12 @@ function totalSteps({ task, data }: Prepared): { stepsPerEpoch: number; total: n
 
 function dryRun(prepared: Prepared, ui: Reporter): number {
   const { task, folder, model, data } = prepared;
-  const plan = model.planLoad(data.labels);
+  const network = networkOf(prepared);
+  const plan = model.planLoad(network.variables, data.labels);
   ui.info(describeLoad(plan));
   const { stepsPerEpoch, total } = totalSteps(prepared);
-  const parameters = sequenceClassifier(model.config, data.labels.length)
-    .variables.map(({ shape }) => shape.reduce((product, size) => product * size, 1))
+  const parameters = network.variables
+    .map(({ shape }) => shape.reduce((product, size) => product * size, 1))
     .reduce((sum, count) => sum + count, 0);
   ui.json({
     task: task.name,
@@ -168,17 +172,18 @@ function dryRun(prepared: Prepared, ui: Reporter): number {
 
 async function train(prepared: Prepared, options: FinetuneOptions, ui: Reporter): Promise<number> {
   const { task, folder, data, model } = prepared;
+  const network = networkOf(prepared);
   const resumed = options.resume ? newestCheckpoint(folder) : undefined;
-  const plan = model.planLoad(data.labels);
+  const plan = model.planLoad(network.variables, data.labels);
   const trainer = phase(ui, 'loading the weights', () => {
-    const started = startTrainer(prepared, plan);
+    const started = startTrainer(prepared, network, plan);
     if (resumed === undefined) return [started, describeLoad(plan)];
     started.restore(resumed.folder);
     return [started, `weights: ${resumed.folder}`];
   });
   try {
     const created = resumed === undefined ? createRun(folder, taskYaml(task)) : undefined;
-    const run = createRunPlan(prepared, trainer, resumed?.state ?? { ...beginning, seconds: 0, examples: 0 });
+    const run = createRunPlan(prepared, network, trainer, resumed?.state ?? { ...beginning, seconds: 0, examples: 0 });
     describeRun(run, ui);
     truncateLog(folder, run.start.step);
     try {
@@ -209,7 +214,10 @@ async function trainAndFinish(prepared: Prepared, run: Run, ui: Reporter): Promi
   return outcome.interrupted;
 }
 
-function startTrainer({ task, data, model, precision }: Prepared, plan: LoadPlan | undefined): Trainer {
+const networkOf = ({ task, data, model }: Prepared): Network =>
+  withMethods(task.config.task, (methods) => methods.network(model.config, data.labels.length));
+
+function startTrainer({ task, precision }: Prepared, network: Network, plan: LoadPlan | undefined): Trainer {
   const settings = task.config.training;
   const optimizer: AdamWSettings = {
     beta1: settings.adam_beta1,
@@ -218,7 +226,7 @@ function startTrainer({ task, data, model, precision }: Prepared, plan: LoadPlan
     weightDecay: settings.weight_decay,
   };
   const program = trainingProgram({
-    network: sequenceClassifier(model.config, data.labels.length),
+    network,
     precision,
     optimizer,
     maxGradNorm: settings.max_grad_norm,
@@ -230,18 +238,16 @@ function startTrainer({ task, data, model, precision }: Prepared, plan: LoadPlan
   return trainer;
 }
 
-function createRunPlan(prepared: Prepared, trainer: Trainer, start: CheckpointState): Run {
+function createRunPlan(prepared: Prepared, network: Network, trainer: Trainer, start: CheckpointState): Run {
   const { task, folder, data, model, tokenizer } = prepared;
   const { stepsPerEpoch, total } = totalSteps(prepared);
   const settings = task.config.training;
-  const specs = sequenceClassifier(model.config, data.labels.length).variables;
   const modelFolder = join(folder, 'model');
   return {
     folder,
     settings,
     train: data.train,
     dev: data.dev,
-    numLabels: data.labels.length,
     padTokenId: tokenizer.padTokenId,
     trainer,
     schedule: { totalSteps: total, warmupSteps: warmupSteps(total, settings) },
@@ -249,7 +255,7 @@ function createRunPlan(prepared: Prepared, trainer: Trainer, start: CheckpointSt
     start,
     saveModel() {
       writeModelHead(modelFolder, model.config, cardOf(prepared), tokenizer.files);
-      writeModelWeights(modelFolder, model.config, specs, trainer.weightReader());
+      writeModelWeights(modelFolder, model.config, network.variables, trainer.weightReader());
     },
   };
 }
@@ -262,20 +268,21 @@ const cardOf = ({ task, data, precision }: Prepared): ModelCard => ({
   precision,
   format: task.config.data.format,
   columns: task.config.data.columns,
+  words: data.words,
 });
 
 async function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Reporter): Promise<number> {
   const { folder, data } = prepared;
   const { state } = outcome;
   restoreBest(run, state);
-  const measure = (dataset: EncodedDataset, label: string): Promise<Evaluation> =>
-    evaluateWithBar(run.trainer.predict.bind(run.trainer), dataset, run, ui.bar(dataset.size, label));
+  const measure = (set: EvaluationSet, label: string): Promise<Evaluation> =>
+    evaluateWithBar(run.trainer.predict.bind(run.trainer), set, ui.bar(set.dataset.size, label));
   // A resumed run does not remember what it measured before; the best weights are at hand.
   const dev = outcome.bestDev ?? (data.dev === undefined ? undefined : await measure(data.dev, 'evaluating'));
   const test = data.test === undefined ? undefined : await measure(data.test, 'testing');
   const metrics = {
     best: state.best === undefined ? undefined : bestSummary(run, state.best, dev),
-    test: test === undefined ? undefined : { ...devSummary(test), majority_accuracy: test.metrics.majorityAccuracy },
+    test: test === undefined ? undefined : { ...devSummary(test), ...test.baseline },
     train: {
       seconds: state.seconds,
       steps: state.step,
@@ -293,10 +300,8 @@ async function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Rep
       `(${metrics.train.examples_per_second.toFixed(1)} examples a second), ` +
       `peak memory ${formatBytes(metrics.train.peak_rss_bytes)}`,
   );
-  if (test !== undefined) {
-    ui.result(`${classificationReport(test.metrics, data.labels)}\n\n${confusionTable(test.metrics, data.labels)}\n`);
-  }
-  ui.result(runSummary(run, state, data.labels, { dev, test }));
+  if (test !== undefined) ui.result(`${test.report}\n`);
+  ui.result(runSummary(run, state, { dev, test }));
   return exitCodes.ok;
 }
 
@@ -304,18 +309,15 @@ async function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Rep
 function runSummary(
   run: Run,
   { best }: CheckpointState,
-  labels: readonly string[],
   { dev, test }: { dev: Evaluation | undefined; test: Evaluation | undefined },
 ): string {
   const rows: string[][] = [];
   if (dev !== undefined && best !== undefined) {
     const epoch = Number((best.step / run.stepsPerEpoch).toFixed(2));
-    rows.push(['best dev', `accuracy ${dev.metrics.accuracy.toFixed(4)} (epoch ${epoch})`]);
+    rows.push(['best dev', `${dev.headline} (epoch ${epoch})`]);
   }
   if (test !== undefined) {
-    const { accuracy, majorityAccuracy, majorityClass } = test.metrics;
-    const majority = `majority class, ${labels[majorityClass]!}: ${majorityAccuracy.toFixed(4)}`;
-    rows.push(['test', `accuracy ${accuracy.toFixed(4)} (${majority})`]);
+    rows.push(['test', test.headline + (test.against === '' ? '' : ` (${test.against})`)]);
   }
   const next = ['test', '--checkpoint', run.folder, ...(test === undefined ? ['--data', 'FILE'] : [])];
   rows.push(['model', join(run.folder, 'model')], ['next', commandLine(...next)]);

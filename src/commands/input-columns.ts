@@ -28,12 +28,12 @@ export function columnsOf(
   const kind = typeof given.find((column) => column !== undefined);
   const own = (column: string | number | undefined) =>
     kind === 'undefined' || typeof column === kind ? column : undefined;
-  const text = given[0] ?? own(card?.columns.text) ?? 'text';
+  const text = given[0] ?? own(card?.columns?.text) ?? 'text';
   if (format === 'jsonl' && typeof text === 'number') {
     throw new UserError('usage', `JSONL has keys, and the model's text column is a position, ${text}`, columnsHint);
   }
-  const pair = given[1] ?? own(card?.columns.pair);
-  return { text, pair, label: given[2] ?? own(card?.columns.label) ?? 'label' };
+  const pair = given[1] ?? own(card?.columns?.pair);
+  return { text, pair, label: given[2] ?? own(card?.columns?.label) ?? 'label' };
 }
 
 const columnOf = (flag: string | undefined, format: DataFormat): string | number | undefined =>
@@ -51,7 +51,7 @@ export function inputFormatOf(
     return guessFormat(path);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    if (card?.format !== undefined) return card.format;
+    if (card?.format !== undefined && card.format !== 'conll') return card.format;
     throw new UserError(error.kind, error.message, `Name it: --format lines, ${dataFormats.join(', ')}.`);
   }
 }

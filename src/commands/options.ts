@@ -1,6 +1,6 @@
 /** What each command is called with, from the command line or from code; the flags are in `<command>-cli.ts`. */
 
-import { dataFormats, type DataFormat } from '../data/format.js';
+import { dataFormats } from '../data/format.js';
 
 export const devices = ['auto', 'cpu', 'gpu'] as const;
 export type Device = (typeof devices)[number];
@@ -11,6 +11,10 @@ export type PrecisionChoice = (typeof precisions)[number];
 /** Plain lines, and the formats of data files. */
 export const inputFormats = ['lines', ...dataFormats] as const;
 export type InputFormat = (typeof inputFormats)[number];
+
+/** Formats of labelled files. */
+export const testFormats = [...dataFormats, 'conll'] as const;
+export type TestFormat = (typeof testFormats)[number];
 
 export const splits = ['train', 'dev', 'test'] as const;
 export type Split = (typeof splits)[number];
@@ -48,7 +52,7 @@ export interface TestOptions extends ColumnOptions {
   /** where test.json and predictions.jsonl go; undefined: beside the checkpoint */
   readonly output: string | undefined;
   /** of `data`; undefined: as in training, else guessed from the file's name */
-  readonly format: DataFormat | undefined;
+  readonly format: TestFormat | undefined;
   readonly labelColumn: string | undefined;
   /** undefined: that of the model's training */
   readonly precision: PrecisionChoice | undefined;

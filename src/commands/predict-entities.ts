@@ -1,11 +1,8 @@
-import { encodeExamples, lengthOf, type EncodedDataset } from '../data/encode.js';
-import { assembleBatch, planBatches } from '../data/batches.js';
-import type { Tokenizer } from '../tokenization/tokenizer.js';
-import { lengthMultiple } from '../training/evaluate.js';
+import { encodeWords } from '../data/encode-words.js';
+import type { Word } from '../tokenization/tokenizer.js';
+import { predictWords } from '../training/entity-evaluation.js';
 import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
 import { UserError } from '../errors.js';
-import type { Model } from '../training/trainer.js';
-import type { Entity } from './answers.js';
 import { columnsOf, inputFormatOf } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import { joinEntities, type LabelledWord } from './entities.js';
@@ -30,88 +27,46 @@ export function entityPredictor(model: FinishedModel, options: PredictOptions): 
   };
 }
 
-const largestBatch = 32;
-
 function load(finished: FinishedModel, precision: 'fp32' | 'bf16'): LoadedPredictor {
-  const { tokenizer, labels, maxLength } = finished;
+  const { tokenizer, labels, maxLength, card } = finished;
   const model = loadFinishedModel(finished, precision);
-  const layout = { multipleOf: lengthMultiple, padTokenId: tokenizer.padTokenId };
-  const plan = { batchSize: largestBatch, seed: 0, epoch: 0, shuffle: false, bucketByLength: true };
-  let truncated = 0;
+  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId };
+  const wordsOf = card?.words === 'characters' ? charactersOf : tokenizer.words;
   return {
     async answer(examples, onBatch) {
-      const dataset = encodeExamples(examples, tokenizer, maxLength);
-      truncated += dataset.truncatedCount;
-      const found: (readonly Entity[])[] = examples.map(() => []);
-      let done = 0;
-      for (const indices of planBatches(dataset, { ...plan, multipleOf: lengthMultiple })) {
-        const batch = assembleBatch(dataset, indices, layout);
-        const classes = likeliest(model, batch, labels.length);
-        indices.forEach((example, row) => {
-          const ids = classes.subarray(row * batch.length, row * batch.length + lengthOf(dataset, example));
-          const { text } = examples[example]!;
-          found[example] = joinEntities(text, labelledWords(text, tokenizer, tokensOf(dataset, example), ids, labels));
-        });
-        done += indices.length;
-        if (!(await onBatch(done))) return undefined;
-      }
-      return found.map((entities) => ({ entities }));
+      const texts = examples.map(({ text }) => wordsOf(text));
+      const ids = texts.map((words) => ({ ids: words.map((word) => word.ids) }));
+      const dataset = encodeWords(ids, tokenizer, maxLength, () => false);
+      const sizes = texts.map(({ length }) => length);
+      const predictions = await predictWords(model.predict.bind(model), dataset, sizes, settings, onBatch);
+      if (predictions === undefined) return undefined;
+      return examples.map(({ text }, i) => ({
+        entities: joinEntities(text, labelledWords(texts[i]!, predictions.classes[i]!, labels)),
+      }));
     },
-    get truncated() {
-      return truncated;
-    },
+    // Texts are read in as many windows as they need.
+    truncated: 0,
     dispose: () => {
       model.dispose();
     },
   };
+
+  /** Each character but white space, as the model has learned them. */
+  function charactersOf(text: string): Word[] {
+    const words: Word[] = [];
+    let start = 0;
+    for (const character of text) {
+      const end = start + character.length;
+      if (character.trim() !== '') words.push({ ids: tokenizer.wordIds([character])[0]!, place: { start, end } });
+      start = end;
+    }
+    return words;
+  }
 }
 
-const tokensOf = ({ ids, offsets }: EncodedDataset, example: number): Uint16Array | Int32Array =>
-  ids.subarray(offsets[example], offsets[example + 1]);
-
-/** The label id of each token, [size * length]; the first of equals. */
-function likeliest(model: Model, batch: Parameters<Model['predict']>[0], labels: number): Int32Array {
-  const logits = model.predict(batch);
-  return Int32Array.from({ length: batch.size * batch.length }, (_, token) => {
-    let best = 0;
-    for (let id = 1; id < labels; id++) if (logits[token * labels + id]! > logits[token * labels + best]!) best = id;
-    return best;
+function labelledWords(words: readonly Word[], classes: Int32Array, labels: readonly string[]): LabelledWord[] {
+  return words.flatMap(({ place }, i) => {
+    const label = labels[classes[i]!];
+    return place === undefined || label === undefined ? [] : [{ place, label }];
   });
-}
-
-/** Each word with the label of its first token that is more than a blank, up to where the text was cut. */
-function labelledWords(
-  text: string,
-  tokenizer: Tokenizer,
-  tokens: Uint16Array | Int32Array,
-  classes: Int32Array,
-  labels: readonly string[],
-): LabelledWord[] {
-  const words = tokenizer.words(text);
-  let token = beginningOf(
-    words.flatMap(({ ids }) => ids),
-    tokens,
-  );
-  const found: LabelledWord[] = [];
-  for (const { ids, place } of words) {
-    // The special tokens behind the text, where it was cut, are no words' tokens.
-    const first = Math.max(
-      0,
-      ids.findIndex((id) => tokenizer.textOf(id).trim() !== ''),
-    );
-    const isKept = tokens[token + first] === ids[first];
-    if (isKept && place !== undefined) found.push({ place, label: labels[classes[token + first]!]! });
-    token += ids.length;
-  }
-  return found;
-}
-
-/** How many special tokens stand before the text. */
-function beginningOf(text: readonly number[], tokens: Uint16Array | Int32Array): number {
-  // A text that was cut agrees up to the special tokens behind it, of which no family has more than before it.
-  for (let start = 0; start < tokens.length; start++) {
-    const length = Math.min(text.length, tokens.length - 2 * start);
-    if (length > 0 && text.slice(0, length).every((id, i) => tokens[start + i] === id)) return start;
-  }
-  return tokens.length;
 }

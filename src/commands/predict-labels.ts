@@ -1,27 +1,12 @@
 import { encodeExamples } from '../data/encode.js';
 import type { UnlabelledLayout } from '../data/unlabelled.js';
 import { UserError } from '../errors.js';
-import { predictDataset, type Predictions } from '../training/evaluate.js';
+import { predictDataset } from '../training/evaluate.js';
 import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
-import type { LabelAnswer } from './answers.js';
+import { labelAnswer } from '../training/label-evaluation.js';
 import { columnsOf, inputFormatOf } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import type { LoadedPredictor, Predictor } from './predictor.js';
-
-/** What a model for sequences says of one example: the likeliest label, and the probability of each. */
-export function labelAnswer(
-  { classes, probabilities }: Predictions,
-  example: number,
-  labels: readonly string[],
-): LabelAnswer {
-  const scores = probabilities.subarray(example * labels.length, (example + 1) * labels.length);
-  const predicted = classes[example]!;
-  return {
-    label: labels[predicted]!,
-    probability: scores[predicted]!,
-    probabilities: Object.fromEntries(labels.map((label, id) => [label, scores[id]!])),
-  };
-}
 
 /** Gives labels to texts or pairs of texts. */
 export function labelPredictor(model: FinishedModel, options: PredictOptions): Predictor {

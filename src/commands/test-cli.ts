@@ -9,8 +9,7 @@ import {
   quietFlag,
   textColumnFlag,
 } from './flags.js';
-import { splits, type TestOptions } from './options.js';
-import { dataFormats } from '../data/format.js';
+import { splits, testFormats, type TestOptions } from './options.js';
 
 const flags = {
   checkpoint: checkpointFlag,
@@ -22,7 +21,7 @@ const flags = {
     describe: 'The folder for test.json and predictions.jsonl; default: the checkpoint folder',
   },
   format: {
-    choices: dataFormats,
+    choices: testFormats,
     requiresArg: true,
     describe: "What --data is; default: as in training, else as the file's name ends",
   },

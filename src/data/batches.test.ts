@@ -14,6 +14,9 @@ const tokenizer: Tokenizer = {
   clsTokenId: 1,
   sepTokenId: 2,
   maskTokenId: undefined,
+  single: { before: [1], after: [2] },
+  roomFor: (maxLength) => maxLength - 2,
+  wordIds: (words) => words.map((word) => Array.from(word, (c) => c.charCodeAt(0))),
   words: () => [],
   notes: [],
   tokens: (ids) => Array.from(ids, String),
@@ -82,6 +85,7 @@ describe('assembleBatch', () => {
       tokenTypeIds: Int32Array.from([0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]),
       attentionMask: Int32Array.from([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]),
       labels: Int32Array.from([0, 1]),
+      labelled: 'example',
       indices: Int32Array.from([1, 0]),
       tokens: 11,
     });

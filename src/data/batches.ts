@@ -1,4 +1,4 @@
-import { lengthOf, type EncodedDataset } from './encode.js';
+import { lengthOf, type EncodedDataset, type Labelled } from './encode.js';
 import { createRandom, shuffle } from './random.js';
 
 export interface BatchPlan {
@@ -63,8 +63,9 @@ export interface Batch {
   tokenTypeIds: Int32Array;
   /** `[size, length]`: 1 for a token, 0 for padding. */
   attentionMask: Int32Array;
-  /** `[size]`, -1 where there is no label. */
+  /** `[size]`, or `[size, length]` of tokens; -1 where there is no label. */
   labels: Int32Array;
+  labelled: Labelled;
   /** `[size]`: which examples of the dataset these are. */
   indices: Int32Array;
   /** Number of tokens without padding. */
@@ -90,7 +91,8 @@ export function assembleBatch(
     inputIds: new Int32Array(size * length).fill(padTokenId),
     tokenTypeIds: new Int32Array(size * length),
     attentionMask: new Int32Array(size * length),
-    labels: Int32Array.from(indices, (i) => dataset.labels[i]!),
+    labels: dataset.labelled === 'token' ? new Int32Array(size * length).fill(-1) : new Int32Array(size),
+    labelled: dataset.labelled,
     indices,
     tokens: 0,
   };
@@ -98,6 +100,8 @@ export function assembleBatch(
     const start = row * length;
     const end = start + lengthOf(dataset, i);
     batch.inputIds.set(dataset.ids.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
+    if (dataset.labelled === 'example') batch.labels[row] = dataset.labels[i]!;
+    else batch.labels.set(dataset.labels.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
     batch.tokenTypeIds.fill(1, start + dataset.firstLength[i]!, end);
     batch.attentionMask.fill(1, start, end);
     batch.tokens += end - start;

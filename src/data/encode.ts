@@ -11,13 +11,17 @@ export interface EncodedDataset {
   readonly offsets: Uint32Array;
   /** Tokens of each example in segment 0: `[size]`. */
   readonly firstLength: Uint16Array;
-  /** Label ids, -1 where there is none: `[size]`. */
+  /** Label ids, -1 where there is none: of each example `[size]`, or of each token, in the order of `ids`. */
   readonly labels: Int32Array;
+  readonly labelled: Labelled;
   /** The most tokens an example may have; batches are never padded beyond it. */
   readonly maxLength: number;
   /** How many examples were cut to maxLength. */
   readonly truncatedCount: number;
 }
+
+/** What a label belongs to. */
+export type Labelled = 'example' | 'token';
 
 /** Encodes all examples. `maxLength` counts the special tokens and is at most 65535. */
 export function encodeExamples(examples: readonly Example[], tokenizer: Tokenizer, maxLength: number): EncodedDataset {
@@ -44,7 +48,16 @@ export function encodeExamples(examples: readonly Example[], tokenizer: Tokenize
     if (label !== undefined) labels[i] = label;
     if (encoding.truncated) truncatedCount++;
   });
-  return { size: examples.length, ids: ids.slice(0, used), offsets, firstLength, labels, maxLength, truncatedCount };
+  return {
+    size: examples.length,
+    ids: ids.slice(0, used),
+    offsets,
+    firstLength,
+    labels,
+    labelled: 'example',
+    maxLength,
+    truncatedCount,
+  };
 }
 
 /** Tokens of example `i`, special ones included. */

@@ -1,20 +1,20 @@
 import { UserError } from '../errors.js';
-import type { Example } from './example.js';
 import { createRandom, shuffle } from './random.js';
 
 /**
- * Holds a share of the examples out as a dev set, each label in proportion. The same seed gives the same split; both
- * parts keep the order of the file. A label keeps at least one example in train.
+ * Holds a share of the examples out as a dev set, each group (label) in proportion. The same seed gives the same split;
+ * both parts keep the order of the file. A group keeps at least one example in train.
  *
  * @param fraction in (0, 1)
  * @throws UserError 'data' when that leaves the dev set empty
  */
-export function splitHeldOut(
-  examples: readonly Example[],
+export function splitHeldOut<T>(
+  examples: readonly T[],
+  groupOf: (example: T) => number,
   fraction: number,
   seed: number,
-): { train: Example[]; dev: Example[] } {
-  const groups = groupByLabel(examples);
+): { train: T[]; dev: T[] } {
+  const groups = grouped(examples, groupOf);
   const shares = devShares(
     groups.map(({ length }) => length),
     fraction,
@@ -39,12 +39,12 @@ export function splitHeldOut(
   };
 }
 
-/** Indices of the examples of each label, in the order of label ids, so that the split does not hang on row order. */
-function groupByLabel(examples: readonly Example[]): number[][] {
+/** Indices of the examples of each group, in the groups' order, so that the split does not hang on row order. */
+function grouped<T>(examples: readonly T[], groupOf: (example: T) => number): number[][] {
   const groups = new Map<number, number[]>();
-  examples.forEach(({ label = -1 }, i) => {
-    const group = groups.get(label);
-    if (group === undefined) groups.set(label, [i]);
+  examples.forEach((example, i) => {
+    const group = groups.get(groupOf(example));
+    if (group === undefined) groups.set(groupOf(example), [i]);
     else group.push(i);
   });
   return [...groups].sort(([a], [b]) => a - b).map(([, group]) => group);

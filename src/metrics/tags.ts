@@ -31,6 +31,9 @@ function partsOf(tag: string): TagParts | undefined {
   return letter === undefined ? { mark: 'I', type: tag } : { mark: marks[letter]!, type: type ?? nameless };
 }
 
+/** Whether a label goes on with an entity: I-, E- and L-. A label without a mark (`PER`) says nothing of that. */
+export const continuesEntity = (label: string): boolean => /^[IEL](-|$)/.test(label);
+
 /** Whether a label is `O`, or a mark with or without a type. */
 export const isTag = (label: string): boolean => label === outside || /^[BIELSU](-.+)?$/s.test(label);
 

@@ -96,10 +96,12 @@ function predictOf(config: ModelConfig): FunctionSpec {
 /** The loss of a head and its gradient for each variable, with dropout. */
 function gradientsOf(config: ModelConfig, head: 'sequence' | 'token' | 'words'): FunctionSpec {
   const network = networksOf(withDropout(config, 0.4))[head];
+  const [batch, sequence] = [dimension('batch'), dimension('sequence')];
+  const labelShape = network.labelled === 'token' ? [batch, sequence] : [batch];
   return {
     inputs: {
       ...inputSpecs,
-      labels: { dtype: 'int32', shape: [dimension('labels')] },
+      labels: { dtype: 'int32', shape: labelShape },
       dropoutSeed: { dtype: 'int32', shape: [2] },
     },
     build(inputs, variables) {
@@ -124,10 +126,10 @@ function batchOf(config: ModelConfig, size: number, length: number): Record<stri
   };
 }
 
-const labelsFor = (count: number): HostTensor =>
+const labelsFor = (shape: readonly number[]): HostTensor =>
   integers(
-    [count],
-    Array.from({ length: count }, (_, i) => i % numLabels),
+    shape,
+    Array.from({ length: shape.reduce((product, size) => product * size, 1) }, (_, i) => i % numLabels),
   );
 
 for (const type of modelTypes) {
@@ -192,7 +194,7 @@ for (const type of modelTypes) {
 
       for (const head of heads) {
         it(`gives the same gradients traced and eager, head ${head}, for a batch of ${size} x ${length}`, () => {
-          const given = { ...inputs, labels: labelsFor(head === 'sequence' ? size : size * length) };
+          const given = { ...inputs, labels: labelsFor(head === 'sequence' ? [size] : [size, length]) };
           const [got, expected] = [session.run(head, given), eagerly(functions[head], given, weights)];
           const names = networksOf(config)[head].variables.map(({ name }) => name);
           expect(Object.keys(got)).to.have.members(['loss', ...names]);

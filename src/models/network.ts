@@ -1,8 +1,11 @@
+import type { Labelled } from '../data/encode.js';
+import type { Tensor } from '../graph/index.js';
 import { albert } from './albert.js';
 import { albertZh } from './albert-zh.js';
 import { bert } from './bert.js';
 import { distilbert } from './distilbert.js';
 import { electra } from './electra.js';
+import { meanCrossEntropy, meanLabelledCrossEntropy } from './layers.js';
 import type { Forward, Head, Model } from './model.js';
 import type { ModelConfig } from './model-config.js';
 import { roberta } from './roberta.js';
@@ -14,7 +17,17 @@ export interface Network {
   readonly variables: readonly VariableSpec[];
   /** [B, labels] of sequences, [B * S, labels] of tokens */
   readonly logits: Forward;
+  /** What a label belongs to: int32 [B] of sequences, [B, S] of tokens with -1 where there is none. */
+  readonly labelled: Labelled;
+  /** The mean loss of a batch, a scalar. */
+  readonly loss: (logits: Tensor, labels: Tensor) => Tensor;
 }
+
+/** What differs between a network that labels sequences and one that labels tokens. */
+const objectives = {
+  example: { labelled: 'example', loss: meanCrossEntropy },
+  token: { labelled: 'token', loss: meanLabelledCrossEntropy },
+} as const satisfies Record<Labelled, Pick<Network, 'labelled' | 'loss'>>;
 
 /** The model of a configuration, whichever family it is of. */
 export function modelOf(config: ModelConfig): Model {
@@ -37,21 +50,25 @@ export function modelOf(config: ModelConfig): Model {
 /** One label a sequence. */
 export function sequenceClassifier(config: ModelConfig, labels: number): Network {
   const model = modelOf(config);
-  return network(model, model.classifier(labels));
+  return network(model, model.classifier(labels), 'example');
 }
 
 /** One label a token. */
 export function tokenClassifier(config: ModelConfig, labels: number): Network {
   const model = modelOf(config);
-  return network(model, model.tokenClassifier(labels));
+  return network(model, model.tokenClassifier(labels), 'token');
 }
 
 /** A word of the vocabulary at each token. */
 export function maskedLanguageModel(config: ModelConfig): Network {
   const model = modelOf(config);
-  return network(model, model.languageModel);
+  return network(model, model.languageModel, 'token');
 }
 
-function network(model: Model, { variables, pools, logits }: Head): Network {
-  return { variables: [...model.variables, ...(pools ? model.poolerVariables : []), ...variables], logits };
+function network(model: Model, { variables, pools, logits }: Head, labelled: Labelled): Network {
+  return {
+    variables: [...model.variables, ...(pools ? model.poolerVariables : []), ...variables],
+    logits,
+    ...objectives[labelled],
+  };
 }

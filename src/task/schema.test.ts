@@ -63,7 +63,7 @@ describe('task schema', () => {
       'training.ema_decay': 'not supported yet: must be 0',
       'training.fgm_epsilon': 'not supported yet: must be 0',
     });
-    expect(issues({ ...minimal, task: 'ner' }).task).to.contain('classification or pair-classification');
+    expect(issues({ ...minimal, task: 'summary' }).task).to.contain('classification, pair-classification or ner');
   });
 
   it('turns numeric labels into text and refuses repeated ones', () => {

@@ -3,7 +3,7 @@ import { expectedSource, isModelSource, sourceForms } from '../sources/source.js
 import { choice, flag, notYet, number, text, wholeNumber } from './fields.js';
 
 /** What can be trained in this version. */
-export const taskKinds = ['classification', 'pair-classification'] as const;
+export const taskKinds = ['classification', 'pair-classification', 'ner'] as const;
 
 /** A rule about several keys runs whenever those keys are good, whatever is wrong elsewhere: all problems at once. */
 function ifGood(part: z.ZodType): { when: (payload: { readonly value: unknown }) => boolean } {
@@ -26,7 +26,10 @@ const columnsSchema = z
     (columns) => new Set(Object.values(columns).map((value) => typeof value)).size <= 1,
     'expected all names or all positions: a file has a header or it has none',
   )
-  .describe('which column is what: names where the files have a header, positions (from 0) where not');
+  .describe(
+    'which column is what: names where the files have a header, positions (from 0) where not; ' +
+      'in conll, text is the word (absent: the first column) and label its label (absent: the last)',
+  );
 
 const labelForms = 'text or a whole number (put quotes around anything else)';
 const labelSchema = z
@@ -42,10 +45,13 @@ const dataSchema = z
       ),
       dev: text('the path of a file').optional().describe('file to evaluate on after each epoch'),
       test: text('the path of a file').optional().describe('labelled file to test the best weights on at the end'),
-      format: choice(['tsv', 'csv', 'jsonl'])
+      format: choice(['tsv', 'csv', 'jsonl', 'conll'])
         .optional()
-        .describe('file format; guessed from the name when absent. Quotes are plain text in tsv'),
-      columns: columnsSchema,
+        .describe(
+          'file format; guessed from the name when absent. Quotes are plain text in tsv. conll: a word and its label ' +
+            'a line, an empty line between sentences (all that ner has)',
+        ),
+      columns: columnsSchema.optional(),
       dev_fraction: number({ min: 0, max: 0.5 })
         .default(0)
         .describe('share of train held out for evaluation when there is no dev file'),
@@ -115,6 +121,8 @@ const modelSchema = z
   })
   .describe('the model that is fine-tuned');
 
+const metrics = ['accuracy', 'macro_f1', 'f1', 'precision', 'recall'] as const;
+
 const trainingObject = z.strictObject(
   {
     epochs: wholeNumber({ min: 1 }).default(3).describe('passes over the training data'),
@@ -144,7 +152,12 @@ const trainingObject = z.strictObject(
       .describe('seed of the new weights, of the order of the data and of dropout'),
     shuffle: flag().default(true).describe('a new order each epoch'),
     bucket_by_length: flag().default(true).describe('batches of texts of like length: less padding'),
-    metric: choice(['accuracy', 'macro_f1']).default('accuracy').describe('decides which epoch on dev is the best'),
+    metric: choice(metrics)
+      .optional()
+      .describe(
+        'decides which epoch on dev is the best: accuracy (the default) or macro_f1; of ner f1 (the default), ' +
+          'precision, recall, accuracy or macro_f1',
+      ),
     log_every: wholeNumber({ min: 1 }).default(10).describe('steps between two lines of log.jsonl'),
     keep: wholeNumber({ min: 1 }).default(2).describe('newest checkpoints kept, besides the best'),
   },
@@ -176,25 +189,66 @@ const taskObject = z.strictObject(
   mappingOf('task, data, model, training'),
 );
 
-const taskAndColumns = z.looseObject({ task: taskObject.shape.task, data: z.looseObject({ columns: columnsSchema }) });
+const taskAndColumns = z.looseObject({
+  task: taskObject.shape.task,
+  data: z.looseObject({ columns: columnsSchema.optional() }),
+});
+const taskAndFormat = z.looseObject({
+  task: taskObject.shape.task,
+  data: z.looseObject({ format: z.string().optional() }),
+});
+const taskAndMetric = z.looseObject({
+  task: taskObject.shape.task,
+  training: z.looseObject({ metric: z.enum(metrics).optional() }).optional(),
+});
 
 /** A task file: all keys, defaults, ranges and rules. */
 export const taskSchema = taskObject
-  .refine((task) => task.task !== 'pair-classification' || task.data.columns.pair !== undefined, {
+  .refine((task) => task.task === 'ner' || task.data.columns !== undefined, {
+    path: ['data', 'columns'],
+    error: mappingOf('text, label (and pair)'),
+    ...ifGood(taskAndColumns),
+  })
+  .refine((task) => task.task !== 'pair-classification' || task.data.columns?.pair !== undefined, {
     path: ['data', 'columns', 'pair'],
     error: 'expected the column of the second text (task is pair-classification)',
     ...ifGood(taskAndColumns),
   })
-  .refine((task) => task.task !== 'classification' || task.data.columns.pair === undefined, {
+  .refine((task) => task.task === 'pair-classification' || task.data.columns?.pair === undefined, {
     path: ['data', 'columns', 'pair'],
-    error: 'expected no pair column (task is classification; did you mean task: pair-classification?)',
+    error: 'expected no pair column (it belongs to task: pair-classification)',
     ...ifGood(taskAndColumns),
-  });
+  })
+  .refine((task) => task.task !== 'ner' || typeof task.data.columns?.text !== 'string', {
+    path: ['data', 'columns'],
+    error: 'expected positions counted from 0 (task is ner, and its files have no header)',
+    ...ifGood(taskAndColumns),
+  })
+  .refine((task) => task.task !== 'ner' || (task.data.format ?? 'conll') === 'conll', {
+    path: ['data', 'format'],
+    error: 'expected conll or none (task is ner)',
+    ...ifGood(taskAndFormat),
+  })
+  .refine((task) => task.task === 'ner' || task.data.format !== 'conll', {
+    path: ['data', 'format'],
+    error: 'expected tsv, csv or jsonl (conll belongs to task: ner)',
+    ...ifGood(taskAndFormat),
+  })
+  .refine((task) => task.task === 'ner' || ['accuracy', 'macro_f1'].includes(task.training.metric ?? 'accuracy'), {
+    path: ['training', 'metric'],
+    error: 'expected accuracy or macro_f1 (the others belong to task: ner)',
+    ...ifGood(taskAndMetric),
+  })
+  // Written out, so that a resolved task says what decides.
+  .transform((task) => ({
+    ...task,
+    training: { ...task.training, metric: task.training.metric ?? (task.task === 'ner' ? 'f1' : 'accuracy') },
+  }));
 
 export type TaskConfig = z.infer<typeof taskSchema>;
 export type TaskKind = TaskConfig['task'];
 export type DataConfig = TaskConfig['data'];
-export type Columns = DataConfig['columns'];
+export type Columns = NonNullable<DataConfig['columns']>;
 export type ModelConfig = TaskConfig['model'];
 export type TrainingConfig = TaskConfig['training'];
 

@@ -126,6 +126,7 @@ function createTokenizer(
     return { library, parts: encoderParts(json, library, vocabulary, config) };
   });
   const textIds = createTextEncoder(parts);
+  const isByteLevel = json.decoder?.type === 'ByteLevel';
   const template = templateOf(path, library, json.post_processor.type === 'RobertaProcessing', ids);
   const names = specialTokens(path, { ...config, names: { ...config.names, unk } }, (token) => ids.has(token));
   const idOf = (token: string) => ids.get(token)!;
@@ -142,8 +143,11 @@ function createTokenizer(
       pair === undefined
         ? encodeSingle(template, textIds(text), maxLength)
         : encodePair(template, textIds(text), textIds(pair), maxLength),
+    single: template.single,
+    roomFor: (maxLength) => roomFor(maxLength, template.single.before.length + template.single.after.length, 1),
+    wordIds: (words) => words.map((word) => textIds(isByteLevel && !/^\s/.test(word) ? ` ${word}` : word)),
     words: createWordFinder(parts, {
-      byteLevel: json.decoder?.type === 'ByteLevel',
+      byteLevel: isByteLevel,
       piecesAreWords: json.model.type === 'WordPiece' || Boolean(json.model.continuing_subword_prefix),
     }),
     tokens: (list) => Array.from(list, (id) => tokenOf(tokens, id)),

@@ -41,6 +41,15 @@ export interface Tokenizer {
    * @throws UserError 'usage' when maxLength leaves no room for a token of text
    */
   readonly encode: (text: string, pair: string | undefined, maxLength: number) => Encoding;
+  /** The special tokens around a single text. */
+  readonly single: { readonly before: readonly number[]; readonly after: readonly number[] };
+  /** Tokens of a single text that fit into `maxLength`. Throws UserError 'usage' when that is less than one. */
+  readonly roomFor: (maxLength: number) => number;
+  /**
+   * Ids of each word of a text that is given in words, as Transformers' `is_split_into_words` has them: each word by
+   * itself, for byte-level BPE with a blank before it.
+   */
+  readonly wordIds: (words: readonly string[]) => number[][];
   /**
    * The words of a text; their ids, one after the other, are those of the text without the special tokens around it.
    * With WordPiece a word ends at blanks and punctuation, with the others at blanks alone, as in Transformers'

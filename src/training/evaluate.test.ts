@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import type { Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
-import { evaluateDataset, predictDataset } from './evaluate.js';
+import { predictDataset } from './evaluate.js';
+import { labelledExamples } from './label-evaluation.js';
 
 /** Examples of the given numbers of tokens; the first token of example i is i. */
 function dataset(lengths: readonly number[], labels: readonly number[]): EncodedDataset {
@@ -14,6 +15,7 @@ function dataset(lengths: readonly number[], labels: readonly number[]): Encoded
     offsets,
     firstLength,
     labels: Int32Array.from(labels),
+    labelled: 'example',
     maxLength: 64,
     truncatedCount: 0,
   };
@@ -73,9 +75,11 @@ describe('evaluation', () => {
 
   it('tells of its progress, and ends where it is told to', async () => {
     const told: number[] = [];
-    const whole = await evaluateDataset(byFirstToken, data, settings, (done) => told.push(done) > 0);
+    const examples = lengths.map((_, i) => ({ text: `text ${i}`, label: i % 3, line: i + 1 }));
+    const set = labelledExamples(examples, data, ['a', 'b', 'c'], 0);
+    const whole = await set.evaluate(byFirstToken, (done) => told.push(done) > 0);
     expect(told).to.deep.equal([32, 64, 70]);
-    expect(whole?.metrics.accuracy).to.equal(1);
-    expect(await evaluateDataset(byFirstToken, data, settings, (done) => done < 64)).to.equal(undefined);
+    expect(whole?.scores.accuracy).to.equal(1);
+    expect(await set.evaluate(byFirstToken, (done) => done < 64)).to.equal(undefined);
   });
 });

@@ -1,6 +1,5 @@
 import { assembleBatch, planBatches, type Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
-import { classificationMetrics, type ClassificationMetrics } from '../metrics/classification.js';
 import type { Bar } from '../ui/reporter.js';
 
 /** What a model says of a data set, in the order of its file. */
@@ -13,8 +12,37 @@ export interface Predictions {
   readonly loss: number;
 }
 
-export interface Evaluation extends Predictions {
-  readonly metrics: ClassificationMetrics;
+/** What was measured on labelled data: what every task says of it. */
+export interface Evaluation {
+  /** Mean cross entropy. */
+  readonly loss: number;
+  /** By the names that log.jsonl, metrics.json and `training.metric` have; larger is better. The first is the main one. */
+  readonly scores: Readonly<Record<string, number>>;
+  /** What the scores are to be seen against, by the names that metrics.json has. */
+  readonly baseline: Readonly<Record<string, number>>;
+  /** The main score in words, such as `accuracy 0.8825`. */
+  readonly headline: string;
+  /** The baseline in words; empty where there is none. */
+  readonly against: string;
+  /** The whole report, for a terminal. */
+  readonly report: string;
+  /** What test.json says of it. */
+  readonly details: Readonly<Record<string, unknown>>;
+  /** The lines of predictions.jsonl, in the order of the file. */
+  predictions(): Iterable<Readonly<Record<string, unknown>>>;
+}
+
+/** Logits of a batch: row-major [batch.size, labels], or of tokens [batch.size * batch.length, labels]. */
+export type Predict = (batch: Batch) => Float32Array;
+
+/** Labelled data, ready to be measured on. */
+export interface EvaluationSet {
+  /** What the model is fed: as many examples as `onBatch` counts to. */
+  readonly dataset: EncodedDataset;
+  /** Rows or sentences of the file. */
+  readonly size: number;
+  /** @returns undefined where `onBatch` ended it */
+  evaluate(predict: Predict, onBatch?: OnBatch): Promise<Evaluation | undefined>;
 }
 
 /**
@@ -32,60 +60,62 @@ export type OnBatch = (done: number) => boolean | Promise<boolean>;
 /**
  * Runs the model over a data set, sorted by length so that little is padding.
  *
- * @param predict logits of a batch, row-major [batch.size, labels]
+ * @param visit gets each batch with its logits
+ * @returns whether it came to the end: false where `onBatch` ended it
+ */
+export async function runBatches(
+  predict: Predict,
+  dataset: EncodedDataset,
+  padTokenId: number,
+  visit: (batch: Batch, logits: Float32Array) => void,
+  onBatch: OnBatch = () => true,
+): Promise<boolean> {
+  const plan = { batchSize, multipleOf: lengthMultiple, seed: 0, epoch: 0, shuffle: false, bucketByLength: true };
+  let done = 0;
+  for (const indices of planBatches(dataset, plan)) {
+    const batch = assembleBatch(dataset, indices, { multipleOf: lengthMultiple, padTokenId });
+    visit(batch, predict(batch));
+    done += batch.size;
+    if (!(await onBatch(done))) return false;
+  }
+  return true;
+}
+
+/**
+ * The labels of a data set whose examples have one each.
+ *
  * @returns undefined where `onBatch` ended it
  */
 export async function predictDataset(
-  predict: (batch: Batch) => Float32Array,
+  predict: Predict,
   dataset: EncodedDataset,
   settings: { readonly numLabels: number; readonly padTokenId: number },
-  onBatch: OnBatch = () => true,
+  onBatch?: OnBatch,
 ): Promise<Predictions | undefined> {
   const { numLabels, padTokenId } = settings;
   const classes = new Int32Array(dataset.size);
   const probabilities = new Float32Array(dataset.size * numLabels);
-  const plan = { batchSize, multipleOf: lengthMultiple, seed: 0, epoch: 0, shuffle: false, bucketByLength: true };
-  let [lossSum, labelled, done] = [0, 0, 0];
-  for (const indices of planBatches(dataset, plan)) {
-    const logits = predict(assembleBatch(dataset, indices, { multipleOf: lengthMultiple, padTokenId }));
+  let [lossSum, labelled] = [0, 0];
+  const visit = ({ indices }: Batch, logits: Float32Array): void => {
     indices.forEach((index, row) => {
       const scores = logits.subarray(row * numLabels, (row + 1) * numLabels);
-      const target = probabilities.subarray(index * numLabels, (index + 1) * numLabels);
-      const logSum = softmaxInto(target, scores);
+      softmaxInto(probabilities.subarray(index * numLabels, (index + 1) * numLabels), scores);
       classes[index] = largest(scores);
       const label = dataset.labels[index]!;
       if (label >= 0) {
-        lossSum += logSum - scores[label]!;
+        lossSum += crossEntropy(scores, label);
         labelled++;
       }
     });
-    done += indices.length;
-    if (!(await onBatch(done))) return undefined;
-  }
-  return { classes, probabilities, loss: labelled === 0 ? NaN : lossSum / labelled };
+  };
+  const isWhole = await runBatches(predict, dataset, padTokenId, visit, onBatch);
+  return isWhole ? { classes, probabilities, loss: labelled === 0 ? NaN : lossSum / labelled } : undefined;
 }
 
-/** As predictDataset, with the metrics of labelled data. */
-export async function evaluateDataset(
-  predict: (batch: Batch) => Float32Array,
-  dataset: EncodedDataset,
-  settings: { readonly numLabels: number; readonly padTokenId: number },
-  onBatch?: OnBatch,
-): Promise<Evaluation | undefined> {
-  const predictions = await predictDataset(predict, dataset, settings, onBatch);
-  if (predictions === undefined) return undefined;
-  return { ...predictions, metrics: classificationMetrics(dataset.labels, predictions.classes, settings.numLabels) };
-}
-
-/** As evaluateDataset, to the end and with a bar. */
-export async function evaluateWithBar(
-  predict: (batch: Batch) => Float32Array,
-  dataset: EncodedDataset,
-  settings: { readonly numLabels: number; readonly padTokenId: number },
-  bar: Bar,
-): Promise<Evaluation> {
+/** Evaluates to the end, with a bar. */
+export async function evaluateWithBar(predict: Predict, data: EvaluationSet, bar: Bar): Promise<Evaluation> {
   try {
-    const evaluation = await evaluateDataset(predict, dataset, settings, (done) => {
+    const evaluation = await data.evaluate(predict, (done) => {
       bar.update(done);
       return true;
     });
@@ -96,17 +126,28 @@ export async function evaluateWithBar(
   }
 }
 
-/** Writes softmax(scores) into target; returns log(sum(exp(scores))), computed in double precision. */
-function softmaxInto(target: Float32Array, scores: Float32Array): number {
+/** exp(scores - maximum) summed up, in double precision: no logit is too large. */
+function sumOfExponentials(scores: Float32Array): { maximum: number; sum: number } {
   const maximum = scores.reduce((a, b) => Math.max(a, b), -Infinity);
   let sum = 0;
   for (const score of scores) sum += Math.exp(score - maximum);
+  return { maximum, sum };
+}
+
+/** Of logits against the class that is right. */
+export function crossEntropy(scores: Float32Array, label: number): number {
+  const { maximum, sum } = sumOfExponentials(scores);
+  return maximum + Math.log(sum) - scores[label]!;
+}
+
+/** Writes softmax(scores) into target. */
+function softmaxInto(target: Float32Array, scores: Float32Array): void {
+  const { maximum, sum } = sumOfExponentials(scores);
   for (let i = 0; i < scores.length; i++) target[i] = Math.exp(scores[i]! - maximum) / sum;
-  return maximum + Math.log(sum);
 }
 
 /** The position of the largest score, the first of equals. */
-function largest(scores: Float32Array): number {
+export function largest(scores: Float32Array): number {
   let best = 0;
   for (let i = 1; i < scores.length; i++) if (scores[i]! > scores[best]!) best = i;
   return best;

@@ -78,7 +78,7 @@ export function openFinishedModel(folder: string): FinishedModel {
   const card = hasModelCard(folder) ? readModelCard(folder) : undefined;
   const checkpoint = openCheckpoint(folder);
   try {
-    const head = card === undefined ? headOf(checkpoint) : 'sequence';
+    const head = card === undefined ? headOf(checkpoint) : card.task === 'ner' ? 'token' : 'sequence';
     const labels = card?.labels ?? labelsOf(checkpoint, head);
     const tokenizer = loadTokenizer(folder);
     const maxLength = card?.maxLength ?? defaultMaxLength(checkpoint);

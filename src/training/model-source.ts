@@ -4,7 +4,7 @@ import { planLoad, type LoadPlan } from '../checkpoints/checkpoint.js';
 import { readConfigFile } from '../checkpoints/config-file.js';
 import { openCheckpoint } from '../checkpoints/open.js';
 import { maxTokens, withDropout, type ModelConfig } from '../models/model-config.js';
-import { sequenceClassifier } from '../models/network.js';
+import type { VariableSpec } from '../models/variables.js';
 import type { ResolvedTask } from '../task/load.js';
 import { resolveModelSource } from '../sources/resolve.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
@@ -16,7 +16,7 @@ export interface StartingModel {
   /** The folder of the tokenizer's files. */
   readonly tokenizerFolder: string;
   /** What is loaded; undefined: all weights are random. */
-  planLoad(labels: readonly string[]): LoadPlan | undefined;
+  planLoad(variables: readonly VariableSpec[], labels: readonly string[]): LoadPlan | undefined;
   close(): void;
 }
 
@@ -44,10 +44,10 @@ export async function openStartingModel(task: ResolvedTask, reporter?: Reporter)
   return {
     config: adapt(checkpoint.config),
     tokenizerFolder: folder,
-    planLoad: (labels) => {
+    planLoad: (variables, labels) => {
       // A head is taken over only where it answers with the same labels.
       const sameLabels = checkpoint.labels?.join('\n') === labels.join('\n');
-      return planLoad(checkpoint, sequenceClassifier(checkpoint.config, labels.length).variables, sameLabels);
+      return planLoad(checkpoint, variables, sameLabels);
     },
     close: () => {
       checkpoint.close();

@@ -1,28 +1,40 @@
-import { encodeExamples, type EncodedDataset } from '../data/encode.js';
-import type { Example } from '../data/example.js';
-import { guessFormat, type DataFormat } from '../data/format.js';
-import { checkLabels } from '../data/labels.js';
-import { readExamples, type ExampleFile } from '../data/read.js';
+import type { EncodedDataset } from '../data/encode.js';
 import { splitHeldOut } from '../data/split.js';
-import type { ResolvedPath, ResolvedTask } from '../task/load.js';
+import type { TaskKind } from '../task/schema.js';
+import type { ResolvedTask } from '../task/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
+import { entityTask } from './entity-task.js';
+import type { EvaluationSet } from './evaluate.js';
+import { labelTask } from './label-task.js';
+import type { TaskMethods, WordKind } from './task-methods.js';
 
 /** A task's data as token ids. */
 export interface PreparedData {
   readonly labels: readonly string[];
+  /** Of entities. */
+  readonly words: WordKind | undefined;
   readonly train: EncodedDataset;
-  readonly dev: EncodedDataset | undefined;
-  readonly test: EncodedDataset | undefined;
+  /** What became of training examples that are too long, in words. */
+  readonly lengthNote: string;
+  readonly dev: EvaluationSet | undefined;
+  readonly test: EvaluationSet | undefined;
 }
 
 /** A task's data as text, checked. */
-export interface TaskExamples {
+export interface TaskExamples<T> {
   readonly labels: readonly string[];
-  readonly train: readonly Example[];
-  readonly dev: readonly Example[] | undefined;
-  readonly test: readonly Example[] | undefined;
+  readonly train: readonly T[];
+  readonly dev: readonly T[] | undefined;
+  readonly test: readonly T[] | undefined;
   /** The test file, where it has no labels and so is left out. */
   readonly unlabelledTest: string | undefined;
+}
+
+/** Something that is done with the methods of a task's kind, whatever its examples are. */
+export type WithMethods<Result> = <T>(methods: TaskMethods<T>) => Result;
+
+export function withMethods<Result>(kind: TaskKind, use: WithMethods<Result>): Result {
+  return kind === 'ner' ? use(entityTask) : use(labelTask);
 }
 
 /**
@@ -31,54 +43,47 @@ export interface TaskExamples {
  *
  * @throws UserError 'data' naming every bad line of the first file that has any
  */
-export function readTask(task: ResolvedTask): TaskExamples {
+export function readTask<T>(methods: TaskMethods<T>, task: ResolvedTask): TaskExamples<T> {
   const { data, training } = task.config;
-  const { examples, labels } = read(task, task.data.train, data.labels);
-  checkLabels(task.data.train.path, examples, labels);
-  const dev = task.data.dev === undefined ? undefined : read(task, task.data.dev, labels).examples;
-  const test = readTest(task, labels);
+  const { examples, labels } = methods.read(task, task.data.train, data.labels, true);
+  methods.checkTrain(task.data.train.path, examples, labels);
+  const dev = task.data.dev === undefined ? undefined : methods.read(task, task.data.dev, labels, true).examples;
+  const test = readTest(methods, task, labels);
   const rest = {
     labels,
     test,
     unlabelledTest: test === undefined ? task.data.test?.path : undefined,
   };
   if (dev !== undefined || data.dev_fraction === 0) return { ...rest, train: examples, dev };
-  return { ...rest, ...splitHeldOut(examples, data.dev_fraction, training.seed) };
+  return { ...rest, ...splitHeldOut(examples, methods.groupOf, data.dev_fraction, training.seed) };
 }
 
-function read(
-  task: ResolvedTask,
-  path: ResolvedPath,
-  labels: readonly string[] | undefined,
-  requireLabels = true,
-): ExampleFile {
-  const { columns } = task.config.data;
-  return readExamples(path.path, { format: formatOf(task, path), columns, labels, requireLabels });
-}
-
-function readTest(task: ResolvedTask, labels: readonly string[]): Example[] | undefined {
+function readTest<T>(methods: TaskMethods<T>, task: ResolvedTask, labels: readonly string[]): readonly T[] | undefined {
   const path = task.data.test;
   if (path === undefined) return undefined;
-  const { examples } = read(task, path, labels, false);
-  const labelled = examples.filter(({ label }) => label !== undefined).length;
+  const { examples } = methods.read(task, path, labels, false);
+  const labelled = examples.filter(methods.isLabelled).length;
   if (labelled === 0) return undefined;
   // Some rows have labels and some have not: that is a mistake, and this says where.
-  return labelled === examples.length ? examples : read(task, path, labels).examples;
-}
-
-/** The format of a data file: the task's, or by the file's name. */
-export function formatOf(task: ResolvedTask, path: ResolvedPath): DataFormat {
-  return task.config.data.format ?? guessFormat(path.path);
+  return labelled === examples.length ? examples : methods.read(task, path, labels, true).examples;
 }
 
 /** Tokenizes all files. */
-export function encodeTask(examples: TaskExamples, tokenizer: Tokenizer, maxLength: number): PreparedData {
-  const encode = (list: readonly Example[] | undefined) =>
-    list === undefined ? undefined : encodeExamples(list, tokenizer, maxLength);
+export function encodeTask<T>(
+  methods: TaskMethods<T>,
+  { labels, train, dev, test }: TaskExamples<T>,
+  tokenizer: Tokenizer,
+  maxLength: number,
+): PreparedData {
+  const measured = (examples: readonly T[] | undefined) =>
+    examples === undefined ? undefined : methods.evaluationSet(examples, labels, tokenizer, maxLength);
+  const { dataset, lengthNote } = methods.encode(train, labels, tokenizer, maxLength);
   return {
-    labels: examples.labels,
-    train: encodeExamples(examples.train, tokenizer, maxLength),
-    dev: encode(examples.dev),
-    test: encode(examples.test),
+    labels,
+    words: methods.wordsOf(train),
+    train: dataset,
+    lengthNote,
+    dev: measured(dev),
+    test: measured(test),
   };
 }

@@ -13,7 +13,7 @@ import {
   type VariableScope,
 } from '../graph/index.js';
 import { erfinv, statelessRandomUniform } from '../graph/ops.js';
-import { meanCrossEntropy, noDropout, seededDropout } from '../models/layers.js';
+import { noDropout, seededDropout } from '../models/layers.js';
 import type { Network } from '../models/network.js';
 import type { EncoderInputs } from '../models/transformer.js';
 import { isDecayed, type VariableSpec } from '../models/variables.js';
@@ -65,8 +65,11 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
   });
 }
 
+/** What a network computes, whatever it is trained for. */
+type Computation = Pick<Network, 'variables' | 'logits'>;
+
 /** The part of the graph that a finished model needs: `predict`, weights in and out. */
-export function inferenceProgram(network: Network, precision: Precision): Program {
+export function inferenceProgram(network: Computation, precision: Precision): Program {
   const weights = network.variables.map(variableOf);
   return buildProgram({
     variables: weights,
@@ -86,7 +89,7 @@ function trainFunction(options: TrainingProgramOptions): FunctionSpec {
   return {
     inputs: {
       ...encoderInputs,
-      labels: { dtype: 'int32', shape: [dimension('batch')] },
+      labels: options.network.labelled === 'token' ? tokens : { dtype: 'int32', shape: [dimension('batch')] },
       dropoutSeed: { dtype: 'int32', shape: [2] },
       stepSize: scalar,
       epsilon: scalar,
@@ -119,12 +122,12 @@ export function lossAndGradients(
   const { value, grads } = tf.valueAndGrads((...given: Tensor[]) => {
     const byName = new Map(specs.map(({ name }, i) => [name, given[i]!]));
     const pass = { weights: (name: string) => byName.get(name)!, dropout: seededDropout(inputs.dropoutSeed!) };
-    return meanCrossEntropy(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!) as Scalar;
+    return network.loss(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!) as Scalar;
   })(values);
   return { loss: value, gradients: grads };
 }
 
-function predictFunction(network: Network): FunctionSpec {
+function predictFunction(network: Computation): FunctionSpec {
   return {
     inputs: encoderInputs,
     build: (inputs, variables) => ({

@@ -5,7 +5,7 @@ import type { TrainingConfig } from '../task/schema.js';
 import { formatDuration } from '../ui/format.js';
 import type { Bar, Payload, Reporter } from '../ui/reporter.js';
 import { pruneCheckpoints, writeCheckpoint, type CheckpointState } from './checkpoints.js';
-import { evaluateDataset, lengthMultiple, type Evaluation } from './evaluate.js';
+import { lengthMultiple, type Evaluation, type EvaluationSet } from './evaluate.js';
 import { watchInterrupts, type InterruptWatch } from './interrupt.js';
 import { trainingLoop, type LoopEvent, type LoopOptions, type LoopState } from './loop.js';
 import { appendLog } from './run-folder.js';
@@ -17,8 +17,7 @@ export interface Run {
   readonly folder: string;
   readonly settings: TrainingConfig;
   readonly train: EncodedDataset;
-  readonly dev: EncodedDataset | undefined;
-  readonly numLabels: number;
+  readonly dev: EvaluationSet | undefined;
   readonly trainer: Trainer;
   readonly padTokenId: number;
   readonly schedule: ScheduleSettings;
@@ -38,8 +37,10 @@ export interface RunOutcome {
 }
 
 /** The score that decides which epoch is best; larger is better. */
-export function scoreOf(evaluation: Evaluation, metric: TrainingConfig['metric']): number {
-  return metric === 'accuracy' ? evaluation.metrics.accuracy : evaluation.metrics.macro.f1;
+export function scoreOf({ scores }: Evaluation, metric: TrainingConfig['metric']): number {
+  const score = scores[metric];
+  if (score === undefined) throw new TypeError(`the evaluation has no ${metric}`);
+  return score;
 }
 
 /** Trains: drives the loop, shows progress, logs, saves. Returns early, with everything saved, at a signal. */
@@ -143,8 +144,9 @@ function loopOptions(run: Run, interrupts: InterruptWatch, progress: Progress): 
       dev === undefined
         ? undefined
         : () =>
-            evaluateDataset(trainer.predict.bind(trainer), dev, run, async (done) => {
-              progress.meanwhile(done < dev.size ? { dev: `${done}/${dev.size}` } : undefined);
+            dev.evaluate(trainer.predict.bind(trainer), async (done) => {
+              const { size } = dev.dataset;
+              progress.meanwhile(done < size ? { dev: `${done}/${size}` } : undefined);
               await interrupts.poll();
               return interrupts.exitCode === undefined;
             }),
@@ -174,18 +176,19 @@ function save(run: Run, state: CheckpointState): void {
 }
 
 /** Numbers of the dev set as they stand in log.jsonl and metrics.json. */
-export const devSummary = ({ loss, metrics }: Evaluation): Record<string, number> => ({
-  loss,
-  accuracy: metrics.accuracy,
-  macro_f1: metrics.macro.f1,
-});
+export const devSummary = ({ loss, scores }: Evaluation): Record<string, number> => ({ loss, ...scores });
+
+/** Names of scores as they stand in a sentence, where that is not the key. */
+const scoreNames: Readonly<Record<string, string>> = { f1: 'F1', macro_f1: 'macro F1' };
 
 function report(run: Run, event: EvaluationEvent, ui: Reporter, seconds: number): void {
   const { step, metrics: dev, isBest } = event;
   const epoch = Number(event.epoch.toFixed(4));
   if (dev === undefined) return;
   appendLog(run.folder, { step, epoch, dev: devSummary(dev) });
-  const numbers = `loss ${dev.loss.toFixed(4)}, accuracy ${dev.metrics.accuracy.toFixed(4)}, macro F1 ${dev.metrics.macro.f1.toFixed(4)}`;
+  const numbers = [['loss', dev.loss] as const, ...Object.entries(dev.scores)]
+    .map(([name, value]) => `${scoreNames[name] ?? name} ${value.toFixed(4)}`)
+    .join(', ');
   ui.info(`epoch ${epoch} (${formatDuration(seconds)}): dev ${numbers}${isBest ? ', the best so far' : ''}`);
 }
 

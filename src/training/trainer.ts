@@ -103,7 +103,7 @@ export function openTrainer(program: Program, optimizer: AdamWSettings, seed: nu
       const factors = adamWFactors(optimizer, learningRate, step + 1);
       const inputs = {
         ...inputsOf(batch),
-        labels: { shape: [batch.size], data: batch.labels },
+        labels: { shape: batch.labelled === 'token' ? [batch.size, batch.length] : [batch.size], data: batch.labels },
         dropoutSeed: { shape: [2], data: Int32Array.of(seed, step) },
         stepSize: scalar(factors.stepSize),
         epsilon: scalar(factors.epsilon),

@@ -335,11 +335,12 @@ function compute(folder: string, head: HeadName, batches: readonly TokenRows[]) 
 function computeGradients(checkpoint: Checkpoint, network: Network, batch: TokenRows, labels: readonly number[]) {
   const specs = network.variables;
   const weightSpecs = Object.fromEntries(specs.map(({ name, shape }) => [name, { dtype: 'float32' as const, shape }]));
+  const [size, length] = [dimension('batch'), dimension('sequence')];
   const gradients: FunctionSpec = {
     inputs: {
       ...inputSpecs,
       ...weightSpecs,
-      labels: { dtype: 'int32', shape: [dimension('labels')] },
+      labels: { dtype: 'int32', shape: network.labelled === 'token' ? [size, length] : [size] },
       dropoutSeed: { dtype: 'int32', shape: [2] },
     },
     build(inputs) {
@@ -348,11 +349,13 @@ function computeGradients(checkpoint: Checkpoint, network: Network, batch: Token
     },
   };
   const session = openSession(buildProgram({ variables: [], functions: { gradients } }));
+  const rows = batch.input_ids;
+  const labelShape = network.labelled === 'token' ? [rows.length, rows[0]!.length] : [rows.length];
   try {
     return session.run('gradients', {
       ...tokenInputs(batch),
       ...readWeights(checkpoint, specs).values,
-      labels: int32Vector(labels),
+      labels: { shape: labelShape, data: Int32Array.from(labels) },
       dropoutSeed: int32Vector([0, 0]),
     });
   } finally {

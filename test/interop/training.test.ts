@@ -97,6 +97,7 @@ function randomBatches(): Batch[] {
         i % length < lengths[Math.floor(i / length)]! ? 1 : 0,
       ),
       labels: Int32Array.from({ length: size }, () => random(tinyLabels)),
+      labelled: 'example',
       indices: new Int32Array(size),
       tokens: size * length,
     };

@@ -39,6 +39,7 @@ function makeBatch(step: number): Parameters<typeof trainer.step>[0] {
     tokenTypeIds: new Int32Array(tokens),
     attentionMask: new Int32Array(tokens).fill(1),
     labels: Int32Array.from({ length: size }, () => random(2)),
+    labelled: 'example',
     indices: new Int32Array(size),
     tokens,
   };

@@ -44,6 +44,7 @@ const batch = {
   tokenTypeIds: new Int32Array(tokens),
   attentionMask: new Int32Array(tokens).fill(1),
   labels: Int32Array.from({ length: size }, (_, i) => i % bertBase.labels),
+  labelled: 'example' as const,
   indices: new Int32Array(size),
   tokens,
 };

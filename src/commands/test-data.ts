@@ -1,0 +1,121 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readConll } from '../data/conll.js';
+import { guessFormat } from '../data/format.js';
+import { readExamples } from '../data/read.js';
+import { splitHeldOut } from '../data/split.js';
+import { withHint } from '../data/unlabelled.js';
+import { UserError } from '../errors.js';
+import { loadTask, type ResolvedTask } from '../task/load.js';
+import { entityTask } from '../training/entity-task.js';
+import type { EvaluationSet } from '../training/evaluate.js';
+import type { FinishedModel } from '../training/finished-model.js';
+import { labelTask } from '../training/label-task.js';
+import type { TaskMethods } from '../training/task-methods.js';
+import { columnsHint, columnsOf, formatHint } from './input-columns.js';
+import type { TestOptions } from './options.js';
+
+/** What `t4 test` measures on. */
+export interface TestData {
+  /** The file, for messages. */
+  readonly path: string;
+  readonly set: EvaluationSet;
+  /** What the file has, one of. */
+  readonly unit: 'example' | 'sentence';
+}
+
+/** Reads the file that the options name, or the split of the run's own task. */
+export function readTestData(options: TestOptions, model: FinishedModel): TestData {
+  return model.head === 'token'
+    ? { ...read(entityTask, readSentences, options, model), unit: 'sentence' }
+    : { ...read(labelTask, readLabelled, options, model), unit: 'example' };
+}
+
+interface Found<T> {
+  readonly path: string;
+  readonly examples: readonly T[];
+}
+
+type ReadFile<T> = (path: string, options: TestOptions, model: FinishedModel) => readonly T[];
+
+function read<T>(
+  methods: TaskMethods<T>,
+  readFile: ReadFile<T>,
+  options: TestOptions,
+  model: FinishedModel,
+): Omit<TestData, 'unit'> {
+  const { labels, tokenizer, maxLength } = model;
+  const { path, examples } =
+    options.data === undefined
+      ? readSplit(methods, options, labels)
+      : { path: options.data, examples: readFile(options.data, options, model) };
+  return { path, set: methods.evaluationSet(examples, labels, tokenizer, maxLength) };
+}
+
+const readLabelled: ReadFile<Parameters<typeof labelTask.groupOf>[0]> = (path, options, { card, labels }) => {
+  if (options.format === 'conll') {
+    throw new UserError('usage', '--format conll: the model labels texts, and conll has labels of words', formatHint);
+  }
+  const own = card?.format === 'conll' ? undefined : card?.format;
+  const format = options.format ?? own ?? withHint(formatHint, () => guessFormat(path));
+  const columns = columnsOf(options, card, format);
+  const readAll = () => readExamples(path, { format, columns, labels, requireLabels: true });
+  return withHint(columnsHint, readAll).examples;
+};
+
+const readSentences: ReadFile<Parameters<typeof entityTask.groupOf>[0]> = (path, options, { card, labels }) => {
+  const { format = 'conll', pairColumn } = options;
+  if (format !== 'conll' || pairColumn !== undefined) {
+    const flag = pairColumn === undefined ? `--format ${format}` : '--pair-column';
+    throw new UserError(
+      'usage',
+      `${flag}: the model labels words, which are tested on a file with a word and its label a line (conll)`,
+    );
+  }
+  const wordColumn = positionOf('--text-column', options.textColumn) ?? cardPosition(card?.columns?.text);
+  const labelColumn = positionOf('--label-column', options.labelColumn) ?? cardPosition(card?.columns?.label);
+  return readConll(path, { wordColumn, labelColumn, labels }).sentences;
+};
+
+function positionOf(flag: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,4}$/.test(value)) return Number(value);
+  throw new UserError('usage', `${flag}: got ${value}, expected a position counted from 0 (conll has no header)`);
+}
+
+const cardPosition = (column: string | number | undefined): number | undefined =>
+  typeof column === 'number' ? column : undefined;
+
+function readSplit<T>(methods: TaskMethods<T>, options: TestOptions, labels: readonly string[]): Found<T> {
+  const { format, textColumn, pairColumn, labelColumn } = options;
+  if ([format, textColumn, pairColumn, labelColumn].some((flag) => flag !== undefined)) {
+    throw new UserError('usage', '--format and the flags for columns go with --data FILE');
+  }
+  const taskFile = join(options.checkpoint, 'task.yaml');
+  if (!existsSync(taskFile)) {
+    throw new UserError(
+      'usage',
+      `${options.checkpoint} has no task.yaml to take data from`,
+      'Name a file: --data FILE',
+    );
+  }
+  return splitOf(methods, loadTask({ task: taskFile, overrides: [] }), options.split, labels);
+}
+
+function splitOf<T>(
+  methods: TaskMethods<T>,
+  task: ResolvedTask,
+  split: TestOptions['split'],
+  labels: readonly string[],
+): Found<T> {
+  const { data, training } = task.config;
+  const heldOut = split !== 'test' && task.data.dev === undefined && data.dev_fraction > 0;
+  const file = heldOut ? task.data.train : task.data[split];
+  if (file === undefined) {
+    throw new UserError('usage', `the task has no ${split} file`, 'Name a file: --data FILE, or another --split');
+  }
+  const { examples } = methods.read(task, file, labels, true);
+  if (!heldOut) return { path: file.path, examples };
+  const parts = splitHeldOut(examples, methods.groupOf, data.dev_fraction, training.seed);
+  return { path: `${file.path} (the share of ${split})`, examples: parts[split === 'dev' ? 'dev' : 'train'] };
+}

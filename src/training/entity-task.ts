@@ -1,0 +1,62 @@
+import { readConll, type TaggedSentence } from '../data/conll.js';
+import { encodeWords, type EncodedWords } from '../data/encode-words.js';
+import { UserError } from '../errors.js';
+import { continuesEntity, outside } from '../metrics/tags.js';
+import { tokenClassifier } from '../models/network.js';
+import type { Tokenizer } from '../tokenization/tokenizer.js';
+import { labelledSentences } from './entity-evaluation.js';
+import { plural } from '../ui/format.js';
+import type { TaskMethods } from './task-methods.js';
+
+/** Sentences with a label at each word: named entities. */
+export const entityTask: TaskMethods<TaggedSentence> = {
+  read(task, { path }, labels) {
+    const { columns } = task.config.data;
+    const { sentences, labels: known } = readConll(path, {
+      wordColumn: position(columns?.text),
+      labelColumn: position(columns?.label),
+      labels,
+    });
+    return { examples: sentences, labels: known };
+  },
+  checkTrain(path, sentences, labels) {
+    const used = new Set(sentences.flatMap((sentence) => sentence.labels));
+    if (used.size >= 2) return;
+    const got = [...used].map((id) => labels[id] ?? id).join();
+    throw new UserError('data', `${path}: got only the label ${got}, expected words of entities and others`);
+  },
+  isLabelled: () => true,
+  groupOf: (sentence) => new Set(sentence.labels).size - 1,
+  wordsOf: (sentences) => (sentences.every(({ words }) => words.every(isCharacter)) ? 'characters' : 'words'),
+  encode(sentences, labels, tokenizer, maxLength) {
+    const dataset = encodeSentences(sentences, labels, tokenizer, maxLength);
+    const { splitCount: split } = dataset;
+    const limit = `${maxLength} (model.max_length)`;
+    const lengthNote =
+      split === 0 ? `none over ${limit}` : `${plural(split, 'sentence')} read in windows of ${limit} that overlap`;
+    return { dataset, lengthNote };
+  },
+  evaluationSet: (sentences, labels, tokenizer, maxLength) =>
+    labelledSentences(
+      sentences,
+      encodeSentences(sentences, labels, tokenizer, maxLength),
+      labels,
+      tokenizer.padTokenId,
+    ),
+  network: tokenClassifier,
+};
+
+const isCharacter = (word: string): boolean => word.length <= 2 && Array.from(word).length === 1;
+
+const position = (column: string | number | undefined): number | undefined =>
+  typeof column === 'number' ? column : undefined;
+
+export function encodeSentences(
+  sentences: readonly TaggedSentence[],
+  labels: readonly string[],
+  tokenizer: Tokenizer,
+  maxLength: number,
+): EncodedWords {
+  const texts = sentences.map(({ words, labels: ids }) => ({ ids: tokenizer.wordIds(words), labels: ids }));
+  return encodeWords(texts, tokenizer, maxLength, (id) => continuesEntity(labels[id] ?? outside));
+}

@@ -1,0 +1,85 @@
+import type { EncodedDataset } from '../data/encode.js';
+import type { Example } from '../data/example.js';
+import { classificationMetrics } from '../metrics/classification.js';
+import { classificationReport, confusionTable } from '../metrics/report.js';
+import { predictDataset, type Evaluation, type EvaluationSet, type Predictions } from './evaluate.js';
+
+/** What a model for sequences says of one example: the likeliest label, and the probability of each. */
+export interface LabelAnswer {
+  readonly label: string;
+  readonly probability: number;
+  readonly probabilities: Readonly<Record<string, number>>;
+}
+
+export function labelAnswer(
+  { classes, probabilities }: Predictions,
+  example: number,
+  labels: readonly string[],
+): LabelAnswer {
+  const scores = probabilities.subarray(example * labels.length, (example + 1) * labels.length);
+  const predicted = classes[example]!;
+  return {
+    label: labels[predicted]!,
+    probability: scores[predicted]!,
+    probabilities: Object.fromEntries(labels.map((label, id) => [label, scores[id]!])),
+  };
+}
+
+/** Texts or pairs of texts with their labels: accuracy, precision, recall and F1 of the classes. */
+export function labelledExamples(
+  examples: readonly Example[],
+  dataset: EncodedDataset,
+  labels: readonly string[],
+  padTokenId: number,
+): EvaluationSet {
+  const settings = { numLabels: labels.length, padTokenId };
+  return {
+    dataset,
+    size: examples.length,
+    async evaluate(predict, onBatch) {
+      const predictions = await predictDataset(predict, dataset, settings, onBatch);
+      return predictions === undefined ? undefined : evaluationOf(examples, dataset, labels, predictions);
+    },
+  };
+}
+
+function evaluationOf(
+  examples: readonly Example[],
+  dataset: EncodedDataset,
+  labels: readonly string[],
+  predictions: Predictions,
+): Evaluation {
+  const metrics = classificationMetrics(dataset.labels, predictions.classes, labels.length);
+  const { accuracy, macro, weighted, classes, confusion, majorityAccuracy, majorityClass } = metrics;
+  const { loss } = predictions;
+  return {
+    loss,
+    scores: { accuracy, macro_f1: macro.f1 },
+    baseline: { majority_accuracy: majorityAccuracy },
+    headline: `accuracy ${accuracy.toFixed(4)}`,
+    against: `majority class, ${labels[majorityClass]!}: ${majorityAccuracy.toFixed(4)}`,
+    report: `${classificationReport(metrics, labels)}\n\n${confusionTable(metrics, labels)}`,
+    details: {
+      loss,
+      accuracy,
+      macro,
+      weighted,
+      majority_class: labels[majorityClass],
+      majority_accuracy: majorityAccuracy,
+      classes: Object.fromEntries(classes.map((scores, id) => [labels[id]!, scores])),
+      labels,
+      confusion,
+    },
+    *predictions() {
+      for (const [i, { line, text, pair, label }] of examples.entries()) {
+        yield {
+          line,
+          text,
+          ...(pair === undefined ? {} : { pair }),
+          gold: label === undefined ? undefined : labels[label],
+          ...labelAnswer(predictions, i, labels),
+        };
+      }
+    },
+  };
+}

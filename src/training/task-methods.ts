@@ -1,0 +1,55 @@
+import type { EncodedDataset } from '../data/encode.js';
+import type { ModelConfig } from '../models/model-config.js';
+import type { Network } from '../models/network.js';
+import type { ResolvedPath, ResolvedTask } from '../task/load.js';
+import type { Tokenizer } from '../tokenization/tokenizer.js';
+import type { EvaluationSet } from './evaluate.js';
+
+/** The examples of one file. */
+export interface ReadFile<T> {
+  readonly examples: readonly T[];
+  /** Label names by id. */
+  readonly labels: readonly string[];
+}
+
+/** Single characters, as Chinese is labelled, or words of several. */
+export type WordKind = 'characters' | 'words';
+
+export interface EncodedExamples {
+  readonly dataset: EncodedDataset;
+  /** What became of those that are longer than the model takes, in words. */
+  readonly lengthNote: string;
+}
+
+/** What the kinds of tasks differ in, on the way from files to examples to batches to metrics. T: an example as text. */
+export interface TaskMethods<T> {
+  /**
+   * Reads a data file of the task.
+   * @param labels those that are known; undefined: they are collected from the file
+   * @param requireLabels whether an example without a label is an error
+   * @throws UserError 'data' naming every bad line
+   */
+  read(
+    task: ResolvedTask,
+    path: ResolvedPath,
+    labels: readonly string[] | undefined,
+    requireLabels: boolean,
+  ): ReadFile<T>;
+  /** Throws UserError 'data' where there is nothing to be learned. */
+  checkTrain(path: string, examples: readonly T[], labels: readonly string[]): void;
+  readonly isLabelled: (example: T) => boolean;
+  /** The group of which a held-out set gets its share. */
+  readonly groupOf: (example: T) => number;
+  /** Where words are labelled: what they are, for texts that do not come in words. */
+  readonly wordsOf: (examples: readonly T[]) => WordKind | undefined;
+  /** Examples as token ids, to learn from. */
+  encode(examples: readonly T[], labels: readonly string[], tokenizer: Tokenizer, maxLength: number): EncodedExamples;
+  /** Labelled examples, to be measured on. */
+  evaluationSet(
+    examples: readonly T[],
+    labels: readonly string[],
+    tokenizer: Tokenizer,
+    maxLength: number,
+  ): EvaluationSet;
+  network(config: ModelConfig, labels: number): Network;
+}
