@@ -5,24 +5,10 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { openSafetensors, writeSafetensors } from '../src/checkpoints/safetensors.js';
 import { loadTokenizer } from '../src/tokenization/load.js';
+import { bitsOf } from './support/formats.js';
 import { t4, type Ran } from './support/t4.js';
 
 const fixtures = join('test', 'fixtures');
-
-function bitsOf(path: string): Record<string, string> {
-  const file = openSafetensors(path);
-  try {
-    const tensors = [...file.tensors.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    return Object.fromEntries(
-      tensors.map((tensor) => [
-        tensor.name,
-        `[${tensor.shape.join()}] ${Buffer.from(tensor.read().buffer).toString('hex')}`,
-      ]),
-    );
-  } finally {
-    file.close();
-  }
-}
 
 const jsonOf = (path: string): Record<string, unknown> =>
   z.looseObject({}).parse(JSON.parse(readFileSync(path, 'utf8')));
@@ -179,16 +165,20 @@ describe('t4 convert', () => {
     expect(ran.stdout).to.match(/^next +.* inspect /m);
   });
 
-  it('lists tensors that it does not know', async () => {
+  it('lists tensors that it does not know, and tells them from those that are no weights', async () => {
     const from = source('huggingface');
     const file = openSafetensors(join(from, 'model.safetensors'));
     const tensors = [...file.tensors.values()].map((tensor) => ({ ...tensor, values: () => tensor.read() }));
     const more = { name: 'adapter.weight', shape: [2], values: () => Float32Array.of(1, 2) };
-    writeSafetensors(join(from, 'more.safetensors'), [...tensors, more]);
+    const positions = { name: 'bert.embeddings.position_ids', shape: [1, 2], values: () => Float32Array.of(0, 1) };
+    writeSafetensors(join(from, 'more.safetensors'), [...tensors, more, positions]);
     file.close();
     cpSync(join(from, 'more.safetensors'), join(from, 'model.safetensors'));
     const ran = await convert('huggingface', from);
     expect(ran.stdout).to.contain(' adapter.weight: not of this model');
+    expect(ran.stdout).to.contain(
+      ' bert.embeddings.position_ids: no weight, but numbers that every program makes anew',
+    );
   });
 
   it('writes into an empty folder', async () => {

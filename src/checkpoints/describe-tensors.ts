@@ -1,5 +1,6 @@
 import type { Checkpoint } from './checkpoint.js';
 import { elementCount } from './float-data.js';
+import { isBuffer } from './model-buffers.js';
 import type { StoredTensor } from './stored-tensor.js';
 import { isTrainingState } from './tensorflow.js';
 import { variableShape } from './variable-shapes.js';
@@ -46,9 +47,6 @@ const partNames: readonly (readonly [ModelPart, RegExp])[] = [
 
 /** The part of the model that a tensor belongs to, by its name in whichever format. */
 export const partOf = (name: string): ModelPart => partNames.find(([, pattern]) => pattern.test(name))?.[0] ?? 'other';
-
-/** Numbers that are counted along with the weights and are none: positions 0, 1, 2 ..., fairseq's version marks. */
-const isBuffer = (name: string): boolean => /(^|\.)(position_ids|token_type_ids|version|_float_tensor)$/.test(name);
 
 /** The table of the words once more, in files that keep what is tied. */
 const isTied = (name: string): boolean =>

@@ -4,6 +4,7 @@ import type { ModelConfig } from '../models/model-config.js';
 import { carriedNames } from './carried-names.js';
 import type { Checkpoint, StoredAs } from './checkpoint.js';
 import { huggingFaceNames } from './huggingface-names.js';
+import { isBuffer } from './model-buffers.js';
 import type { StoredTensor } from './stored-tensor.js';
 import { variableShape } from './variable-shapes.js';
 
@@ -23,7 +24,7 @@ export interface KeptVariable {
 /** A tensor that is not written, and why. */
 export interface LeftOut {
   readonly name: string;
-  readonly reason: 'tied' | 'incomplete' | 'unknown';
+  readonly reason: 'tied' | 'incomplete' | 'buffer' | 'unknown';
 }
 
 /**
@@ -140,7 +141,7 @@ function wholeParts(
     if (used.has(name) || leftOut.has(name)) continue;
     // A second spelling of what has been taken: the bias of a decoder that is tied to another.
     const isCopy = tied.has(name) || (spellings.has(name) && name.endsWith('.bias'));
-    leftOut.set(name, { name, reason: isCopy ? 'tied' : 'unknown' });
+    leftOut.set(name, { name, reason: isCopy ? 'tied' : isBuffer(name) ? 'buffer' : 'unknown' });
   }
   return { kept, parts, leftOut: [...leftOut.values()] };
 }

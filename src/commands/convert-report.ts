@@ -93,6 +93,7 @@ const isWide = (type: string): boolean => /^(F32|DT_FLOAT|torch\.float32)$/.test
 const reasons: Readonly<Record<LeftOut['reason'], string>> = {
   tied: 'a copy of a tensor that is written',
   incomplete: 'of a head that is not whole',
+  buffer: 'no weight, but numbers that every program makes anew',
   unknown: 'not of this model, as far as t4 knows it',
 };
 
