@@ -2,6 +2,7 @@ import yargs from 'yargs';
 import type { CommandLine, Invocation } from './commands/command.js';
 import { addConfig } from './commands/config-cli.js';
 import { addConvert } from './commands/convert-cli.js';
+import { addData } from './commands/data-cli.js';
 import { addDoctor } from './commands/doctor-cli.js';
 import { addFinetune } from './commands/finetune-cli.js';
 import { checkFlags, usageError } from './commands/flags.js';
@@ -11,6 +12,7 @@ import { addTest } from './commands/test-cli.js';
 import { exitCodes, UserError } from './errors.js';
 import { didYouMean } from './nearest.js';
 import { packageVersion } from './package-root.js';
+import { harmless } from './ui/harmless.js';
 import type { Io } from './ui/reporter.js';
 
 const commands: Readonly<Record<string, readonly string[]>> = {
@@ -19,6 +21,7 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   predict: [],
   convert: [],
   inspect: [],
+  data: ['check', 'show'],
   config: ['show', 'schema'],
   doctor: [],
 };
@@ -88,7 +91,8 @@ function createParser(line: CommandLine): ReturnType<typeof yargs> {
     .epilogue(
       '`t4 <command> --help` tells more. Exit codes: 0 done, 1 a bug, 2 usage, 3 data, 4 environment,\n5 out of memory, 6 loss not finite, 7 files.',
     );
-  for (const add of [addFinetune, addTest, addPredict, addConvert, addInspect, addConfig, addDoctor]) add(parser, line);
+  const added = [addFinetune, addTest, addPredict, addConvert, addInspect, addData, addConfig, addDoctor];
+  for (const add of added) add(parser, line);
   return parser;
 }
 
@@ -116,8 +120,8 @@ function withoutCommand(words: readonly string[], help: string): Parsed {
 function reportFailure(thrown: unknown, io: Io): number {
   const error = refusedBySystem(thrown) ?? thrown;
   if (error instanceof UserError) {
-    io.stderr.write(`t4: ${error.message}\n`);
-    if (error.hint !== undefined) io.stderr.write(`    ${error.hint.replaceAll('\n', '\n    ')}\n`);
+    io.stderr.write(`t4: ${harmless(error.message)}\n`);
+    if (error.hint !== undefined) io.stderr.write(`    ${harmless(error.hint).replaceAll('\n', '\n    ')}\n`);
     return error.exitCode;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -1,5 +1,6 @@
 import { UserError } from '../errors.js';
 import { modelConfigSchema, type ModelConfig } from '../models/model-config.js';
+import { printable } from './file-bytes.js';
 import { readJson } from './json.js';
 
 /** A model's configuration as its file has it. */
@@ -9,6 +10,8 @@ export interface ConfigFile {
   /** Label names by id, from `id2label`; undefined where the file has none. */
   readonly labels: readonly string[] | undefined;
 }
+
+const mostShown = 20;
 
 /**
  * Reads a configuration with Hugging Face's keys, of any family. Throws UserError 'files' naming each key that is wrong
@@ -32,10 +35,11 @@ export function parseConfig(path: string, json: unknown): ConfigFile {
       // One problem a key: a number out of range may break a rule about several keys, too.
       if (problems.has(key)) continue;
       const value = issue.path.reduce<unknown>((parent, part) => property(parent, part), json);
-      const got = value === undefined ? 'nothing' : JSON.stringify(value);
-      problems.set(key, `${path}: ${key}: got ${got}, ${issue.message}`);
+      const got = value === undefined ? 'nothing' : printable(JSON.stringify(value));
+      problems.set(key, `${path}: ${printable(key)}: got ${got}, ${issue.message}`);
     }
-    throw new UserError('files', [...problems.values()].join('\n'));
+    const more = problems.size > mostShown ? [`${path}: ... and ${problems.size - mostShown} more`] : [];
+    throw new UserError('files', [...[...problems.values()].slice(0, mostShown), ...more].join('\n'));
   }
   return { path, config: parsed.data, labels: labelNames(parsed.data.id2label) };
 }

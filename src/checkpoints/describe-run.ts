@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { readSmallFile } from '../small-file.js';
 import { parseYaml } from '../task/yaml.js';
 import { checkpointSteps } from '../training/checkpoints.js';
 import { readJson } from './json.js';
@@ -68,7 +69,7 @@ export function describeRun(folder: string): RunDescription {
 }
 
 function readTask(path: string): z.infer<typeof taskSchema> {
-  const { value, problems } = parseYaml(readFileSync(path, 'utf8'), path);
+  const { value, problems } = parseYaml(readSmallFile(path).toString('utf8'), path);
   const parsed = taskSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [problem] = problems;

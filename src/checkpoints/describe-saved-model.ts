@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
 import { dtypeOfNumber } from '../graph/dtypes.js';
 import { SavedModelMessage } from '../graph/proto.js';
+import { readSmallFile } from '../small-file.js';
 import { damagedFile, fileSize, printable } from './file-bytes.js';
 
 /** A SavedModel, read without TensorFlow. */
@@ -86,7 +87,7 @@ export function describeSavedModel(folder: string, versions: readonly number[]):
 }
 
 function decode(path: string): z.infer<typeof savedModelSchema> {
-  const bytes = readFileSync(path);
+  const bytes = readSmallFile(path);
   let message: unknown;
   try {
     message = SavedModelMessage.toObject(SavedModelMessage.decode(bytes), { longs: Number, defaults: true });

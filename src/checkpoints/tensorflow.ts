@@ -1,8 +1,9 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
 import type { ModelConfig, ModelType } from '../models/model-config.js';
+import { readSmallFile } from '../small-file.js';
 import type { Checkpoint, StoredAs } from './checkpoint.js';
 import { parseConfig } from './config-file.js';
 import { huggingFaceNames } from './huggingface-names.js';
@@ -58,7 +59,7 @@ export function chooseBundle(folder: string): string {
 function latestIn(folder: string): string | undefined {
   const path = join(folder, 'checkpoint');
   if (!existsSync(path)) return undefined;
-  const found = /^model_checkpoint_path: "(.*)"$/m.exec(readFileSync(path, 'utf8'))?.[1];
+  const found = /^model_checkpoint_path: "(.*)"$/m.exec(readSmallFile(path).toString('utf8'))?.[1];
   return found === undefined ? undefined : basename(found);
 }
 

@@ -40,7 +40,8 @@ export const encoderFields = {
   num_hidden_layers: layerCount,
   num_attention_heads: size,
   intermediate_size: size.describe('width of the feed-forward layer'),
-  type_vocab_size: size.default(2),
+  // A RoBERTa's table may be absent, and is then made of zeros: a file must not ask for any number of them.
+  type_vocab_size: size.max(1000, 'expected at most 1000 token types').default(2),
   layer_norm_eps: positive.default(1e-12),
   position_embedding_type: only('absolute'),
 };

@@ -1,16 +1,22 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { readSmallFile } from '../small-file.js';
+
+// A vocabulary may be wrong at each of its words.
+const mostLines = 20;
 
 /** Reads and checks one JSON file. Throws UserError 'files' naming the file and what is wrong with it. */
 export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T {
+  const text = readSmallFile(path).toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    value = JSON.parse(text);
   } catch (error) {
     throw new UserError('files', `${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
   const result = schema.safeParse(value);
-  if (!result.success) throw new UserError('files', `${path}: ${z.prettifyError(result.error)}`);
-  return result.data;
+  if (result.success) return result.data;
+  const lines = z.prettifyError(result.error).split('\n');
+  const more = lines.length > mostLines ? [`... and ${lines.length - mostLines} lines more`] : [];
+  throw new UserError('files', `${path}: ${[...lines.slice(0, mostLines), ...more].join('\n')}`);
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { UserError } from '../errors.js';
+import { readSmallFile } from '../small-file.js';
 
 /**
  * Lines of a vocabulary's file.
@@ -18,8 +18,9 @@ export function readLines(path: string): string[] {
 }
 
 function readUtf8(path: string): string {
+  const bytes = readSmallFile(path);
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(readFileSync(path));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
     throw new UserError('files', `${path}: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { readSmallFile } from '../small-file.js';
 
 /** What is read of SentencePiece's ModelProto, with the field numbers and defaults of its sentencepiece_model.proto. */
 const definition = `
@@ -63,8 +63,9 @@ export function readSentencePiece(path: string): SentencePieceModel {
 }
 
 function decode(path: string): unknown {
+  const bytes = readSmallFile(path);
   try {
-    return modelType.toObject(modelType.decode(readFileSync(path)), { defaults: true, arrays: true });
+    return modelType.toObject(modelType.decode(bytes), { defaults: true, arrays: true });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UserError('files', `${path}: not a SentencePiece model: ${reason}`);

@@ -1,3 +1,4 @@
+import { harmless } from './harmless.js';
 import { plainSurface } from './plain.js';
 import { terminalSurface } from './terminal.js';
 
@@ -63,15 +64,15 @@ export function createReporter(settings: ReporterSettings = {}, io: Io = process
   let documents = 0;
   return {
     info: (line) => {
-      if (!quiet) surface.line(line);
+      if (!quiet) surface.line(harmless(line));
     },
     warn: (line) => {
-      surface.warn(line);
+      surface.warn(harmless(line));
     },
     spinner: (text) => (quiet ? quietSpinner(surface) : surface.spinner(text)),
     bar: (total, label, start = 0) => (quiet ? quietBar : surface.bar(total, label, start)),
     result: (text) => {
-      if (settings.json !== true) io.stdout.write(`${text}\n`);
+      if (settings.json !== true) io.stdout.write(`${harmless(text)}\n`);
     },
     json: (value) => {
       if (settings.json !== true) return;
