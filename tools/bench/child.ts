@@ -88,7 +88,7 @@ export class Worker {
 }
 
 /** Resident memory at its highest so far, in bytes; 0 where the process is gone. Linux. */
-function peakBytesOf(pid: number): number {
+export function peakBytesOf(pid: number): number {
   try {
     const match = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
     return match === null ? 0 : Number(match[1]) * 1024;

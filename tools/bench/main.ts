@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { formatBytes, formatPercent } from '../../src/ui/format.js';
 import { formatTable } from '../../src/ui/table.js';
 import { benchFinetune, type FinetuneResult } from './finetune.js';
+import { benchConvert, type ConversionResult } from './convert.js';
 import { describeMachine } from './machine.js';
+import { benchLoad, type LoadResult } from './load.js';
 import { measureMatmul, type MatmulSpeeds } from './matmul.js';
 import { benchMemory, type MemoryResult } from './memory.js';
 import { parseOptions, usage, type BenchOptions } from './options.js';
@@ -96,6 +98,41 @@ function printMemory({ samples, growthBytes }: MemoryResult): void {
   print(`\ngrowth after the first ${samples[0]?.step ?? 0} steps: ${(growthBytes / 2 ** 20).toFixed(1)} MiB`);
 }
 
+function printLoad({ rounds, medianSeconds, medianSinceStart, copies }: LoadResult): void {
+  print(
+    `\nLoading BERT-base from safetensors, ${formatBytes(rounds[0]!.modelBytes)}, with the file in the page cache\n`,
+  );
+  const rows = rounds.map((round) => [
+    seconds(round.seconds),
+    seconds(round.sinceStart),
+    formatBytes(round.readyBytes),
+    formatBytes(round.loadedBytes),
+    formatBytes(round.peakBytes),
+  ]);
+  const header = ['weights', 'since the start of the process', 'resident before', 'resident after', 'peak'];
+  print(formatTable([header, ...rows]));
+  print(
+    `\nmedians ${seconds(medianSeconds)} and ${seconds(medianSinceStart)}; ${copies.toFixed(2)} times the weights at the most`,
+  );
+}
+
+function printConvert(results: readonly ConversionResult[]): void {
+  print(`\nt4 convert\n`);
+  const header = ['', '', 'model', 'largest tensor', 'seconds', 'peak memory', 'limit', 'peak of limit'];
+  const rows = results.map(({ from, to, verify, modelBytes, largestTensorBytes, ...result }) => [
+    `${from} to ${to}`,
+    verify ? '--verify' : '',
+    formatBytes(modelBytes),
+    formatBytes(largestTensorBytes),
+    result.seconds.toFixed(1),
+    formatBytes(result.peakBytes),
+    // --verify has a whole model in memory to run it.
+    verify ? '' : formatBytes(result.limitBytes),
+    verify ? '' : formatPercent(result.peakBytes / result.limitBytes),
+  ]);
+  print(formatTable([header, ...rows], ['left', 'left']));
+}
+
 async function run(options: BenchOptions): Promise<void> {
   const machine = describeMachine(options.device);
   const results: Record<string, unknown> = { machine, options };
@@ -130,6 +167,16 @@ async function run(options: BenchOptions): Promise<void> {
     const memory = await benchMemory(options, say);
     save('memory', memory);
     printMemory(memory);
+  }
+  if (includes('load')) {
+    const load = await benchLoad(options.rounds, say);
+    save('load', load);
+    printLoad(load);
+  }
+  if (includes('convert')) {
+    const conversions = await benchConvert(say);
+    save('convert', conversions);
+    printConvert(conversions);
   }
 }
 

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 export const precisions = ['fp32', 'bf16'] as const;
 export type Precision = (typeof precisions)[number];
 
-export const benches = ['step', 'epoch', 'memory', 'all'] as const;
+export const benches = ['step', 'epoch', 'memory', 'load', 'convert', 'all'] as const;
 export type Bench = (typeof benches)[number];
 
 export interface BenchOptions {
@@ -21,18 +21,20 @@ export interface BenchOptions {
   readonly json: string | undefined;
 }
 
-export const usage = `Usage: npm run bench -- [step|epoch|memory|all] [options]
+export const usage = `Usage: npm run bench -- [step|epoch|memory|load|convert|all] [options]
 
 t4 beside PyTorch + Transformers, on the same work in the same run. Meaningful on a machine that does nothing else.
   step     one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
   epoch    a whole fine-tuning of sst-2-sentences with MiniLM, from the start of the process to its end
   memory   t4's resident memory over many steps of changing shapes
-  all      the three, the default (some 30 minutes on 2 cores)
+  load     seconds and memory of loading BERT-base, 409 MB, from a safetensors file
+  convert  memory of t4 convert with models of 400 and 500 MB, between Hugging Face, TensorFlow and fairseq
+  all      the five, the default (some 35 minutes on 2 cores)
 
   --device cpu|gpu       default: cpu
   --precision fp32|bf16  one instead of both
   --steps N              step: timed steps a round and side; default: 3
-  --rounds N             step: rounds, t4 and PyTorch in turn; default: 3
+  --rounds N             step: rounds, t4 and PyTorch in turn; load: processes; default: 3
   --batch N, --length N  step: default: 16 and 128
   --epochs N             epoch: default: 3
   --memory-steps N       memory: default: 2000
