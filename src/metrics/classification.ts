@@ -91,15 +91,11 @@ function confusionMatrix(labels: ArrayLike<number>, predictions: ArrayLike<numbe
 }
 
 function marginsOf(confusion: ConfusionMatrix): { [key in keyof Margins]: number[] } {
-  const [correct, predicted, support] = [0, 1, 2].map(() => new Array<number>(confusion.length).fill(0));
-  confusion.forEach((row, label) => {
-    correct![label] = row[label]!;
-    row.forEach((count, prediction) => {
-      predicted![prediction]! += count;
-      support![label]! += count;
-    });
-  });
-  return { correct: correct!, predicted: predicted!, support: support! };
+  return {
+    correct: confusion.map((row, id) => row[id]!),
+    predicted: confusion.map((_, id) => total(confusion.map((row) => row[id]!))),
+    support: confusion.map(total),
+  };
 }
 
 export const accuracyOf = ({ correct, support }: Pick<Margins, 'correct' | 'support'>): number =>

@@ -48,9 +48,11 @@ export function entityMetrics(gold: Sentences, predicted: Sentences): EntityMetr
   return { types, micro: scoresOf(all), macro: macroAverage(types), weighted: weightedAverage(types), ...all };
 }
 
+type Tally = { -readonly [key in keyof Counts]: number };
+
 function countByType(gold: Sentences, predicted: Sentences): Map<string, Counts> {
-  const counts = new Map<string, { correct: number; predicted: number; support: number }>();
-  const of = (type: string): { correct: number; predicted: number; support: number } => {
+  const counts = new Map<string, Tally>();
+  const of = (type: string): Tally => {
     const known = counts.get(type) ?? { correct: 0, predicted: 0, support: 0 };
     counts.set(type, known);
     return known;

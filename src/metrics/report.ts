@@ -107,7 +107,7 @@ function intervalLines(rows: readonly (readonly [string, number, Interval])[] | 
 }
 
 /** 0.8641 to 0.8935 */
-export const formatInterval = ({ low, high }: Interval): string => `${fixed(low)} to ${fixed(high)}`;
+const formatInterval = ({ low, high }: Interval): string => `${fixed(low)} to ${fixed(high)}`;
 
 const wholeAnswers: Readonly<Record<AnswerKind, string>> = {
   label: 'accuracy on the same',
@@ -151,7 +151,7 @@ export function confusionTable(metrics: ClassificationMetrics, labels: readonly 
 }
 
 /** Four digits, ties to the even one as in Python: 7/32 is 0.2188 there and 25/32 is 0.7812. */
-export function fixed(value: number): string {
+function fixed(value: number): string {
   const scaled = value * 10 ** digits;
   const isTie = Number.isInteger(value * 32) && scaled % 1 === 0.5;
   if (!isTie) return value.toFixed(digits);

@@ -54,7 +54,7 @@ function average<T extends AverageScores>(scores: readonly T[], weightOf: (score
   return { precision: mean((s) => s.precision), recall: mean((s) => s.recall), f1: mean((s) => s.f1) };
 }
 
-export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** 0 / 0 is 0. */
 export const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
