@@ -7,6 +7,7 @@ export const dtypeNumbers = {
   bool: 10,
   bfloat16: 14,
   resource: 20,
+  variant: 21,
 } as const;
 
 export type DType = keyof typeof dtypeNumbers;

@@ -1,5 +1,6 @@
 export { dimension, type Dimension, type Size } from './dimensions.js';
 export type { DType } from './dtypes.js';
+export { whileLoop, type LoopValue, type LoopValues } from './loop.js';
 export { attr } from './node.js';
 export {
   buildProgram,
@@ -13,5 +14,6 @@ export {
 export type { Variable } from './recorder.js';
 export { writeSavedModel } from './saved-model.js';
 export { openSession, type Call, type HostTensor, type Session } from './session.js';
+export { tensorList, type ListDType, type TensorList } from './tensor-list.js';
 export { nodeBackend, tf, type Scalar, type Tensor, type Tensor1D } from './tensorflow.js';
 export { TraceError } from './trace-error.js';

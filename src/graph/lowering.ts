@@ -28,7 +28,7 @@ export type DimensionSources = ReadonlyMap<string, { node: number; dtype: DType;
  * Turns equal traces made with different sizes into one list of graph nodes that serves every size.
  *
  * @param prefix put before the names of all nodes but placeholders and variables
- * @returns nodes in an order in which inputs come first, and the name of each recorded node
+ * @returns nodes in an order in which inputs come first (but for NextIteration, which a loop begins with), and the name of each recorded node
  * @throws LeakedDimension where traces differ in more than symbolic sizes
  */
 export function lowerTraces(
@@ -40,12 +40,15 @@ export function lowerTraces(
   traces[0]!.nodes.forEach((_, index) => {
     lowering.lowerNode(index);
   });
+  lowering.closeLoops();
   return { nodes: lowering.nodes, names: lowering.names };
 }
 
 class Lowering {
   readonly nodes: GraphNode[] = [];
   readonly names: string[] = [];
+  /** Inputs that are recorded after their node. */
+  private readonly later: { node: number; input: number; reference: Reference }[] = [];
   private readonly sizes: Map<string, number>[];
 
   constructor(
@@ -66,11 +69,29 @@ class Lowering {
       this.names.push(this.lowerConstant(index));
       return;
     }
-    const inputs = first.inputs.map((reference) => this.inputName(reference));
+    const inputs = first.inputs.map((reference, input) => {
+      if (reference.node < index) return this.inputName(reference);
+      this.later.push({ node: this.nodes.length, input, reference });
+      return '';
+    });
     const target = first.op === 'Reshape' ? this.inferredTarget(first.inputs[1]!) : undefined;
     if (target !== undefined) inputs[1] = target;
     const controls = first.controls.map((control) => `^${this.names[control]!}`);
-    this.names.push(this.add(first.op, [...inputs, ...controls], first.attrs, first.name ?? this.nameOf(first.op)));
+    const attrs = first.op === 'Enter' ? this.ownFrame(first.attrs) : first.attrs;
+    this.names.push(this.add(first.op, [...inputs, ...controls], attrs, first.name ?? this.nameOf(first.op)));
+  }
+
+  closeLoops(): void {
+    for (const { node, input, reference } of this.later) {
+      const { inputs, ...rest } = this.nodes[node]!;
+      this.nodes[node] = { ...rest, inputs: inputs.with(input, this.inputName(reference)) };
+    }
+  }
+
+  /** Functions may run together in one step, where a frame's name must be of one loop only. */
+  private ownFrame({ frame_name: frame, ...attrs }: Attrs): Attrs {
+    if (frame?.kind !== 'string') throw new Error('Enter has no frame');
+    return { ...attrs, frame_name: attr.string(`${this.prefix}/${frame.value}`) };
   }
 
   private checkAlike(variants: readonly RecordedNode[], index: number): void {
@@ -247,8 +268,15 @@ class Lowering {
   }
 
   private leak(index: number, reason: string): never {
-    const user = this.traces[0]!.nodes.find((node) => node.inputs.some((input) => input.node === index));
-    throw new LeakedDimension(reason, index, user?.op ?? 'Const');
+    throw new LeakedDimension(reason, index, this.userOf(index));
+  }
+
+  /** The op that uses a node, inside of a loop too. */
+  private userOf(index: number): string {
+    const { nodes } = this.traces[0]!;
+    const user = nodes.findIndex((node) => node.inputs.some((input) => input.node === index));
+    const op = nodes[user]?.op ?? 'Const';
+    return op === 'Enter' ? this.userOf(user) : op;
   }
 
   private sizesText(): string {

@@ -77,6 +77,17 @@ export function erfinv(x: Tensor): Tensor {
 }
 
 /**
+ * Turns the first `lengths[b]` (int32 [batch]) elements of each sequence round; what follows stays.
+ *
+ * @param x [sequence, batch, ...]
+ */
+export function reverseSequence(x: Tensor, lengths: Tensor): Tensor {
+  const int = (name: string, value: number): OpAttr => ({ name, type: binding.TF_ATTR_INT, value });
+  const attrs = [int('seq_dim', 0), int('batch_dim', 1), type('T', x.dtype), type('Tlen', 'int32')];
+  return backend().executeSingleOutput('ReverseSequence', attrs, [x, lengths]);
+}
+
+/**
  * Cross entropy of logits [batch, classes] against class numbers (int32 [batch]).
  *
  * @returns `losses` [batch] and their gradient with respect to the logits, [batch, classes]

@@ -1,18 +1,21 @@
 import { attr, attrsKey, nodeOf, type AttrValue, type GraphNode } from './node.js';
 
-/** Ops that must not be shared even where their inputs are equal. */
-const sideEffects = /^(Assign|Resource|Save|Restore|Placeholder$|VarHandle|ReadVariable|NoOp$)/;
+/**
+ * Ops that must not be shared even where their inputs are equal. NextIteration closes a loop: the Merge that has it as an
+ * input comes before it.
+ */
+const unshared = /^(Assign|Resource|Save|Restore|Placeholder$|VarHandle|ReadVariable|NoOp$|NextIteration$)/;
 
 const isLarge = (value: AttrValue): boolean => value.kind === 'tensor' && value.values.length > 64;
 
-/** Replaces nodes that compute the same from the same inputs by the first of them. Nodes must be in topological order. */
+/** Replaces nodes that compute the same from the same inputs by the first of them. Nodes must be in topological order, but for what ends an iteration. */
 export function shareEqualNodes(nodes: readonly GraphNode[]): { nodes: GraphNode[]; renamed: Map<string, string> } {
   const kept: GraphNode[] = [];
   const renamed = new Map<string, string>();
   const byKey = new Map<string, string>();
   for (const node of nodes) {
     const inputs = node.inputs.map((input) => rename(input, renamed));
-    const shareable = !sideEffects.test(node.op) && !Object.values(node.attrs).some(isLarge);
+    const shareable = !unshared.test(node.op) && !Object.values(node.attrs).some(isLarge);
     const key = shareable ? `${node.op}(${inputs.join()})${attrsKey(node.attrs)}` : node.name;
     const first = byKey.get(key);
     if (first !== undefined) {

@@ -163,6 +163,11 @@ const cases: Case[] = [
   { op: 'Cast', inputs: [matrix], build: (x) => [tf.cast(x, 'int32')] },
   { op: 'Cast', title: 'to bool', inputs: [integers([3], [0, 1, 2])], build: (x) => [tf.cast(x, 'bool')] },
   { op: 'Cumsum', inputs: [matrix], build: (x) => [tf.cumsum(x, 1)] },
+  {
+    op: 'ReverseSequence',
+    inputs: [sample([4, 3, 2]), integers([3], [0, 2, 4])],
+    build: (x, lengths) => [ops.reverseSequence(x, lengths)],
+  },
   { op: 'Erfinv', inputs: [floats([3], [-0.9, 0, 0.5])], build: (x) => [ops.erfinv(x)] },
   { op: 'OneHot', inputs: [integers([2, 2], [0, 3, 1, 4])], build: (ids) => [tf.oneHot(ids, 5, 2, -1)] },
   {

@@ -203,6 +203,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   Reciprocal: unary,
   Relu: unary,
   Relu6: unary,
+  ReverseSequence: unary,
   Round: unary,
   Rsqrt: unary,
   Sigmoid: unary,

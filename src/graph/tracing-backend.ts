@@ -164,6 +164,7 @@ class TracingBackend extends tf.KernelBackend {
   reference(tensor: TensorInfo, op: string): Reference {
     const entry = this.entryOf(tensor.dataId, op);
     entry.reference ??= this.active.constant(constantOf(entry));
+    this.active.checkScope(entry.reference, op);
     return entry.reference;
   }
 
@@ -179,7 +180,7 @@ class TracingBackend extends tf.KernelBackend {
     }
     const references = inputs.map((input) => this.reference(input, op));
     const outputs = this.inferShapes(op, attrs, inputs, rule);
-    const node = this.active.add({ op, attrs, inputs: references });
+    const node = this.active.add({ op, attrs, inputs: references, outputs: outputs.map(({ dtype }) => dtype) });
     return outputs.map((output, index) => this.abstract(output, { node, output: index }));
   }
 
