@@ -1,9 +1,10 @@
 """Makes tiny random models with their tokenizers, and answers with what Transformers makes of texts.
 
-Reads {"folder", "corpus", "texts", "pairs", "masked"} from stdin. For each family, writes folder/<family>-sequence,
+Reads {"folder", "corpus", "texts", "pairs", "masked", "sentences", "gold"} from stdin. For each family, writes folder/<family>-sequence,
 -token and -words with save_pretrained; prints, by family:
   sequence: probabilities of each of texts, then of each of pairs
   token: entities of each of texts, [start, end, label], of the pipeline with aggregation_strategy "first"
+  tagged: of each of sentences, lists of words, the label of each word; and what seqeval says of them beside `gold`
   words: of each of masked, of each mask the pipeline's top five, [id, probability, token_str]
 """
 
@@ -13,6 +14,7 @@ import sys
 import warnings
 
 import torch
+from entities import measure
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AlbertConfig,
@@ -160,6 +162,32 @@ def tokens(model, tokenizer, texts):
     return [[[one["start"], one["end"], one["entity_group"]] for one in run(text)] for text in texts]
 
 
+def tagged(model, tokenizer, family, sentences, gold):
+    """The label of each word's first token that is more than a blank, of texts that come in words."""
+    if family == "roberta":
+        # What Transformers asks for where byte-level BPE is given words.
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    labels = []
+    for sentence in sentences:
+        inputs = tokenizer(sentence, is_split_into_words=True, return_tensors="pt", return_token_type_ids=True)
+        words = inputs.word_ids()
+        pieces = tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
+        given = dict(inputs)
+        if family in ("roberta", "distilbert"):
+            given.pop("token_type_ids", None)
+        with torch.no_grad():
+            best = model(**given).logits[0].argmax(-1).tolist()
+        # "Ġ" alone is a blank, and so is "▁".
+        seen = {}
+        for place, word in enumerate(words):
+            if word is not None and pieces[place].strip("▁Ġ") != "":
+                seen.setdefault(word, LABELS[best[place]])
+        labels.append([seen[word] for word in range(len(sentence))])
+    if family == "roberta":
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return {"labels": labels, "report": measure(gold, labels, "IOB2")}
+
+
 def words(model, tokenizer, masked):
     run = pipeline("fill-mask", model=model, tokenizer=tokenizer, top_k=5)
     answers = [run(text.replace("[MASK]", tokenizer.mask_token)) for text in masked]
@@ -194,6 +222,7 @@ def main():
             "sequence": sequences(sequence, tokenizer, family, request["texts"], request["pairs"]),
             "token": tokens(token, tokenizer, request["texts"]),
             "words": words(masked, tokenizer, request["masked"]),
+            "tagged": tagged(token, tokenizer, family, request["sentences"], request["gold"]),
         }
     json.dump(answer, sys.stdout)
 

@@ -1,14 +1,22 @@
 """The losses of a fine-tuning in PyTorch and Transformers, on given batches.
 
-Reads {"source", "folder", "numLabels", "settings", "batches"} from stdin. With `source`, the encoder of that folder and
-a new head are written to `folder` first; training starts from `folder`. Prints {"losses", "gradNorms"}, one a batch.
+Reads {"source", "config", "head", "folder", "numLabels", "settings", "batches"} from stdin. With `source`, the encoder of
+that folder and a new head are written to `folder` first; with `config` (BertConfig's settings), a random model; training
+starts from `folder`. `head` is "sequence" or "token". Prints {"losses", "gradNorms"}, one a batch.
 """
 
 import json
 import sys
 
 import torch
-from transformers import BertForSequenceClassification, get_linear_schedule_with_warmup
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    get_linear_schedule_with_warmup,
+)
+
+CLASSES = {"sequence": BertForSequenceClassification, "token": BertForTokenClassification}
 
 torch.set_num_threads(2)
 
@@ -26,7 +34,11 @@ def tensors(batch):
     size, length = batch["size"], batch["length"]
     rows = {name: torch.tensor(batch[name]).view(size, length) for name in ("input_ids", "token_type_ids")}
     mask = torch.tensor(batch["attention_mask"]).view(size, length)
-    return {**rows, "attention_mask": mask, "labels": torch.tensor(batch["labels"])}
+    labels = torch.tensor(batch["labels"])
+    if len(labels) == size * length:
+        # PyTorch leaves out -100, t4 -1.
+        labels = labels.view(size, length).masked_fill(labels.view(size, length) < 0, -100)
+    return {**rows, "attention_mask": mask, "labels": labels}
 
 
 def train(model, settings, batches):
@@ -52,14 +64,17 @@ def train(model, settings, batches):
 
 def main():
     request = json.load(sys.stdin)
+    kind = CLASSES[request["head"]]
+    torch.manual_seed(11)
+    if request["config"]:
+        kind(BertConfig(**request["config"], num_labels=request["numLabels"])).save_pretrained(request["folder"])
     if request["source"]:
-        torch.manual_seed(11)
-        model = BertForSequenceClassification.from_pretrained(request["source"], num_labels=request["numLabels"])
+        model = kind.from_pretrained(request["source"], num_labels=request["numLabels"])
         with torch.no_grad():
             model.classifier.weight.normal_(0.0, 0.2)
             model.classifier.bias.normal_(0.0, 0.2)
         model.save_pretrained(request["folder"])
-    model = BertForSequenceClassification.from_pretrained(
+    model = kind.from_pretrained(
         request["folder"], hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, classifier_dropout=0.0
     )
     json.dump(train(model, request["settings"], request["batches"]), sys.stdout)

@@ -1,22 +1,26 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { assembleBatch, planBatches, type Batch } from '../../src/data/batches.js';
+import { openHuggingFace } from '../../src/checkpoints/huggingface.js';
+import { readConll } from '../../src/data/conll.js';
 import { encodeExamples } from '../../src/data/encode.js';
 import { createRandom } from '../../src/data/random.js';
 import { readExamples } from '../../src/data/read.js';
 import { withDropout } from '../../src/models/model-config.js';
-import { sequenceClassifier } from '../../src/models/network.js';
+import { sequenceClassifier, tokenClassifier } from '../../src/models/network.js';
 import { resolvePypiModel } from '../../src/sources/pypi.js';
 import { loadTokenizer } from '../../src/tokenization/load.js';
+import { encodeSentences } from '../../src/training/entity-task.js';
+import { readAllWeights } from '../../src/training/finished-model.js';
 import type { AdamWSettings } from '../../src/training/optimizer.js';
 import { trainingProgram } from '../../src/training/program.js';
 import { linearSchedule } from '../../src/training/schedule.js';
 import { openTrainer } from '../../src/training/trainer.js';
 import { askPython, sharedFolder } from './python.js';
-import { readConfig, readWeights, tinyBatch, tinyConfig, tinyLabels } from './tiny-model.js';
+import { readConfig, tinyBatch, tinyConfig, tinyLabels } from './tiny-model.js';
 
 interface Settings extends AdamWSettings {
   learningRate: number;
@@ -35,13 +39,16 @@ const steps = 20;
 const adamW: AdamWSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 
 /** What Python does, starting from `folder`, which it writes first where there is a `source`. */
-function trainInPython(request: {
-  source: string | null;
+function trainInPython(given: {
+  source?: string;
+  config?: object;
+  head?: 'token';
   folder: string;
   numLabels: number;
   settings: Settings;
   batches: readonly Batch[];
 }): Progress {
+  const request = { source: null, config: null, head: 'sequence', ...given };
   const batches = request.batches.map(({ size, length, inputIds, tokenTypeIds, attentionMask, labels }) => ({
     size,
     length,
@@ -54,16 +61,22 @@ function trainInPython(request: {
   return askPython('training.py', { ...request, batches }, schema);
 }
 
-function trainHere(folder: string, numLabels: number, settings: Settings, batches: readonly Batch[]): Progress {
-  const network = sequenceClassifier(withDropout(readConfig(folder), 0), numLabels);
+function trainHere(
+  folder: string,
+  numLabels: number,
+  settings: Settings,
+  batches: readonly Batch[],
+  head: typeof sequenceClassifier = sequenceClassifier,
+): Progress {
+  const network = head(withDropout(readConfig(folder), 0), numLabels);
   const { maxGradNorm } = settings;
   const program = trainingProgram({ network, precision: 'fp32', optimizer: settings, maxGradNorm });
   const trainer = openTrainer(program, settings, 1);
   try {
     trainer.initialize(1);
-    for (const [name, { shape, data }] of Object.entries(readWeights(folder, numLabels))) {
-      if (data instanceof Float32Array) trainer.load([{ name, shape, read: () => data }]);
-    }
+    const checkpoint = openHuggingFace(folder);
+    trainer.load(readAllWeights(checkpoint, network));
+    checkpoint.close();
     const results = batches.map((batch, step) =>
       trainer.step(batch, step, settings.learningRate * linearSchedule(step, settings)),
     );
@@ -139,13 +152,56 @@ describe(`${steps} training steps compared with PyTorch's AdamW`, () => {
     const schedule = { learningRate: 0.01, warmupSteps: 5, totalSteps: steps };
     const settings: Settings = { ...adamW, ...schedule, weightDecay: 0.3, maxGradNorm: 1 };
     const batches = randomBatches();
-    const expected = trainInPython({ source: null, folder: root, numLabels: tinyLabels, settings, batches });
+    const expected = trainInPython({ folder: root, numLabels: tinyLabels, settings, batches });
     // Clipping must be seen at work, and seen to leave small gradients alone.
     expect(Math.max(...expected.gradNorms)).to.be.above(1.5);
     expect(Math.min(...expected.gradNorms)).to.be.below(0.9);
     const got = trainHere(root, tinyLabels, settings, batches);
     expectEqual(got.losses, expected.losses, 1e-4);
     expectEqual(got.gradNorms, expected.gradNorms, 1e-4);
+  });
+
+  /** The random model of configs/bert-tiny-zh.json, as Transformers makes it. */
+  const tinyChinese = z
+    .looseObject({ vocab: z.string() })
+    .transform(({ vocab: _, ...config }): object => config)
+    .parse(JSON.parse(readFileSync('configs/bert-tiny-zh.json', 'utf8')));
+  const chinese = loadTokenizer('configs/vocab/bert-base-chinese');
+  const layout = { multipleOf: 8, padTokenId: chinese.padTokenId };
+  const plan = { batchSize: 32, seed: 1, epoch: 0, shuffle: true, bucketByLength: false, multipleOf: 8 };
+  const settingsOf = (learningRate: number): Settings => ({
+    ...adamW,
+    learningRate,
+    warmupSteps: 2,
+    totalSteps: steps,
+    maxGradNorm: 1,
+  });
+
+  it('have equal losses when a small Chinese BERT learns the pairs of LCQMC', () => {
+    const { examples } = readExamples(join(sharedFolder, 'data', 'lcqmc', 'dev.tsv'), {
+      format: 'tsv',
+      columns: { text: 0, pair: 1, label: 2 },
+      requireLabels: true,
+    });
+    const dataset = encodeExamples(examples.slice(0, steps * plan.batchSize), chinese, 64);
+    const batches = planBatches(dataset, plan).map((indices) => assembleBatch(dataset, indices, layout));
+    const settings = settingsOf(1e-3);
+    const expected = trainInPython({ config: tinyChinese, folder: root, numLabels: 2, settings, batches });
+    expectEqual(trainHere(root, 2, settings, batches).losses, expected.losses, 1e-4);
+  });
+
+  it('have equal losses when a small Chinese BERT learns the entities of chinadaily', () => {
+    const { sentences, labels } = readConll(join(sharedFolder, 'data', 'chinadaily', 'example.dev'), {});
+    const dataset = encodeSentences(sentences.slice(0, steps * plan.batchSize), labels, chinese, 64);
+    expect(dataset.splitCount).to.be.above(50);
+    const batches = planBatches(dataset, plan)
+      .slice(0, steps)
+      .map((indices) => assembleBatch(dataset, indices, layout));
+    const settings = settingsOf(1e-3);
+    const numLabels = labels.length;
+    const expected = trainInPython({ config: tinyChinese, head: 'token', folder: root, numLabels, settings, batches });
+    expect(expected.losses.at(-1)!).to.be.below(expected.losses[0]! / 2);
+    expectEqual(trainHere(root, numLabels, settings, batches, tokenClassifier).losses, expected.losses, 1e-4);
   });
 
   it('have equal losses when MiniLM learns real sentences', () => {
