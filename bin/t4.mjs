@@ -14,6 +14,8 @@ const environmentMissing = 4; // src/errors.ts, which may not be built yet
 function needsNativeLibrary(argv) {
   const command = argv.find((arg) => !arg.startsWith('-'));
   if (command === undefined || withoutNativeLibrary.has(command)) return false;
+  // Converting computes nothing; comparing the two models does.
+  if (command === 'convert' && !argv.some((arg) => arg.startsWith('--verify'))) return false;
   return !argv.some(
     (arg) => arg === '--help' || arg === '-h' || arg === '--version' || arg.startsWith('--get-yargs-completions'),
   );

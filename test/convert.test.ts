@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -187,6 +188,17 @@ describe('t4 convert', () => {
     expect(readdirSync(output).sort()).to.deep.equal(['config.json', 'model.safetensors']);
   });
 
+  it('never loads TensorFlow where nothing is compared', () => {
+    const argv = ['convert', '--to', 'tensorflow', source('huggingface'), '--output', output, '--quiet'];
+    const script =
+      `const { main } = await import(${JSON.stringify(new URL('../src/cli.js', import.meta.url).href)});` +
+      `process.exitCode = await main(${JSON.stringify(argv)});` +
+      `console.log(process.report.getReport().sharedObjects.filter((name) => /tensorflow|tfjs/.test(name)).length);`;
+    const ran = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(ran.status, ran.stderr).to.equal(0);
+    expect(ran.stdout.trimEnd().split('\n').at(-1)).to.equal('0');
+  });
+
   it('compares what both compute', async () => {
     const ran = await convert('huggingface', source('tensorflow'), '--verify');
     expect(ran.code, ran.stderr).to.equal(0);
@@ -213,6 +225,17 @@ describe('t4 convert', () => {
 
   const usage: [string, readonly string[], string][] = [
     ['no source', ['convert', '--to', 'huggingface'], 'SOURCE is missing'],
+    ['an empty source', ['convert', '', '--to', 'huggingface'], 'SOURCE is missing'],
+    [
+      'another format than that of the files',
+      ['convert', join(fixtures, 'checkpoints', 'huggingface'), '--from', 'fairseq', '--to', 'tensorflow'],
+      '--from: got fairseq, but the files in ',
+    ],
+    [
+      'a file',
+      ['convert', join(fixtures, 'checkpoints', 'fairseq', 'model.pt'), '--to', 'huggingface'],
+      'model source ',
+    ],
     ['no format', ['convert', 'x'], '--to is missing'],
     ['an unknown format', ['convert', 'x', '--to', 'onnx'], '--to: got "onnx", expected one of "tensorflow", '],
     ['two sources', ['convert', 'x', 'y', '--to', 'tensorflow'], 'unexpected y'],
@@ -236,6 +259,31 @@ describe('t4 convert', () => {
     expect(readdirSync(output)).to.deep.equal(['notes.txt']);
   });
 
+  it('refuses an output that cannot be made', async () => {
+    writeFileSync(join(folder, 'notes.txt'), 'mine');
+    for (const path of [join(folder, 'notes.txt', 'output'), '/proc/output']) {
+      const ran = await t4('convert', '--to', 'tensorflow', source('huggingface'), '--output', path);
+      expect(ran).to.include({ code: 7, stdout: '' });
+      expect(ran.stderr).to.contain(`t4: ${path} cannot be made: `).and.not.contain('    at ');
+    }
+  });
+
+  it('refuses a run that has no model yet', async () => {
+    mkdirSync(join(folder, 'run', 'checkpoints'), { recursive: true });
+    writeFileSync(join(folder, 'run', 'task.yaml'), 'task: classification\n');
+    const ran = await convert('tensorflow', join(folder, 'run'));
+    expect(ran).to.include({ code: 7, stdout: '' });
+    expect(ran.stderr).to.contain('is a run without a finished model').and.contain('--resume');
+  });
+
+  it('takes a configuration with a mark of the byte order', async () => {
+    const from = source('huggingface');
+    const config = readFileSync(join(from, 'config.json'), 'utf8');
+    writeFileSync(join(from, 'config.json'), `\ufeff${config}`);
+    expect(await convert('huggingface', from)).to.include({ code: 0 });
+    expect(jsonOf(join(output, 'config.json'))).to.deep.include({ hidden_size: 8 });
+  });
+
   const damages: [string, 'fairseq' | 'tensorflow' | 'huggingface', (at: string) => void, string][] = [
     [
       'no weights',
@@ -245,6 +293,29 @@ describe('t4 convert', () => {
       },
       'no weights that t4 can read',
     ],
+    [
+      'several weights',
+      'fairseq',
+      (at) => {
+        for (const name of ['a.pt', 'b.pt']) cpSync(join(at, 'model.pt'), join(at, name));
+        rmSync(join(at, 'model.pt'));
+      },
+      'call the one that is meant model.pt',
+    ],
+    ...(
+      [
+        ['fairseq', 'model.pt'],
+        ['huggingface', 'model.safetensors'],
+        ['tensorflow', 'bert_model.ckpt.index'],
+      ] as const
+    ).map(([format, name]): (typeof damages)[number] => [
+      'a place holder of Git LFS',
+      format,
+      (at) => {
+        writeFileSync(join(at, name), 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n');
+      },
+      'git lfs pull',
+    ]),
     [
       'a file that was cut off',
       'fairseq',

@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { isUtf8 } from 'node:buffer';
 import { UserError } from '../errors.js';
 import { decodeEntry, decodeHeader, type BundleEntry } from './bundle-proto.js';
-import { damagedFile, fileSize, printable } from './file-bytes.js';
+import { damagedFile, fileSize, printable, refuseGitLfs } from './file-bytes.js';
 import { elementCount, type FloatFormat } from './float-data.js';
 import { isSliceKey } from './slice-key.js';
 import { isSortedTable, readSortedTable } from './sorted-table.js';
@@ -85,7 +85,9 @@ export function readIndex(prefix: string): Bundle {
   if (size > maxIndexBytes) throw damagedFile(path, `${size} bytes, more than the ${maxIndexBytes} of any real index`);
   let shards: number | undefined;
   const entries = new Map<string, Entry>();
-  for (const { key, value } of readSortedTable(path, readFileSync(path))) {
+  const bytes = readFileSync(path);
+  refuseGitLfs(path, bytes.subarray(0, 64));
+  for (const { key, value } of readSortedTable(path, bytes)) {
     if (shards === undefined) {
       // The empty key, which comes before all others.
       if (key.length > 0) throw damagedFile(path, 'the header is missing');

@@ -6,6 +6,13 @@ import { UserError } from '../errors.js';
 export const damagedFile = (path: string, what: string): UserError =>
   new UserError('files', `${path}: ${what}`, 'The file is damaged or was not downloaded completely: fetch it again.');
 
+/** Throws UserError 'files' where a file begins as what Git LFS leaves in place of one that was not fetched. */
+export function refuseGitLfs(path: string, start: Buffer): void {
+  if (!start.toString('latin1').startsWith('version https://git-lfs')) return;
+  const what = 'the place holder of a file in Git LFS, not the file';
+  throw new UserError('files', `${path}: ${what}`, 'Fetch the file itself: git lfs pull.');
+}
+
 const mostShown = 200;
 
 /** A name from a file for a message: cut, and without characters that a terminal would obey. */

@@ -14,7 +14,10 @@ const maxDepth = 100;
  */
 export function readJson(path: string, absent: string): unknown {
   if (!existsSync(path)) throw new UserError('files', absent);
-  const text = readSmallFile(path).toString('utf8');
+  // A mark of the byte order comes from editors on Windows.
+  const text = readSmallFile(path)
+    .toString('utf8')
+    .replace(/^\uFEFF/, '');
   try {
     const value: unknown = JSON.parse(text);
     if (depthOf(text) <= maxDepth) return value;

@@ -8,10 +8,18 @@ import { openTensorFlow } from './tensorflow.js';
 export type CheckpointFormat = Checkpoint['format'];
 
 /** Recognises the format of a model's folder by its files; undefined where there is none that is known. */
-export function recogniseFormat(folder: string): CheckpointFormat | undefined {
-  if (hasHuggingFaceWeights(folder)) return 'huggingface';
-  if (readdirSync(folder).some((name) => name.endsWith('.index'))) return 'tensorflow';
-  return findFairseqModel(folder) === undefined ? undefined : 'fairseq';
+export const recogniseFormat = (folder: string): CheckpointFormat | undefined =>
+  (['huggingface', 'tensorflow', 'fairseq'] as const).find((format) => hasFormat(folder, format));
+
+function hasFormat(folder: string, format: CheckpointFormat): boolean {
+  switch (format) {
+    case 'huggingface':
+      return hasHuggingFaceWeights(folder);
+    case 'tensorflow':
+      return readdirSync(folder).some((name) => name.endsWith('.index'));
+    case 'fairseq':
+      return findFairseqModel(folder) !== undefined;
+  }
 }
 
 /**
@@ -22,7 +30,11 @@ export function recogniseFormat(folder: string): CheckpointFormat | undefined {
  */
 export function openCheckpoint(folder: string, format?: CheckpointFormat): Checkpoint {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new UserError('files', `${folder} is not a folder`);
-  switch (format ?? recogniseFormat(folder)) {
+  const recognised = recogniseFormat(folder);
+  if (format !== undefined && recognised !== undefined && !hasFormat(folder, format)) {
+    throw new UserError('usage', `--from: got ${format}, but the files in ${folder} are of the format ${recognised}`);
+  }
+  switch (format ?? recognised) {
     case 'huggingface':
       return openHuggingFace(folder);
     case 'tensorflow':
@@ -41,10 +53,12 @@ export function unknownFormat(folder: string): UserError {
   const names = readdirSync(folder).sort();
   const more = names.length > mostShown ? ` and ${names.length - mostShown} more` : '';
   const found = names.length === 0 ? 'nothing' : `${names.slice(0, mostShown).join(', ')}${more}`;
+  const several = names.filter((name) => name.endsWith('.pt')).length > 1;
   return new UserError(
     'files',
     `${folder}: no weights that t4 can read, found ${found}`,
     'Expected config.json with model.safetensors or pytorch_model.bin (Hugging Face), *.ckpt.index with\n' +
-      'bert_config.json (TensorFlow), or model.pt (fairseq).',
+      'bert_config.json (TensorFlow), or model.pt (fairseq).' +
+      (several ? '\nOf several files of fairseq, call the one that is meant model.pt.' : ''),
   );
 }

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { UserError } from '../errors.js';
-import { damagedFile, fileSize, openForReading, readFully } from './file-bytes.js';
+import { damagedFile, fileSize, openForReading, readFully, refuseGitLfs } from './file-bytes.js';
 import type { OpenFile } from './pickle-bytes.js';
 import { describeValue, isKind, type PickleValue } from './pickle-values.js';
 import { isLegacyLayout, readLegacyLayout } from './pytorch-legacy.js';
@@ -47,16 +47,6 @@ export function openPyTorch(path: string): PyTorchFile {
   }
 }
 
-/** What the beginning of a file that is not a PyTorch file tells about it. */
-const otherFormats: readonly { readonly start: string; readonly what: string; readonly hint: string }[] = [
-  { start: '\x1f\x8b', what: 'packed with gzip', hint: 'Unpack it first: tar -xzf or gunzip.' },
-  {
-    start: 'version https://git-lfs',
-    what: 'the place holder of a file in Git LFS, not the file',
-    hint: 'Fetch the file itself: git lfs pull.',
-  },
-];
-
 function readValue(file: OpenFile): PickleValue {
   const { path, size } = file;
   const start = Buffer.alloc(Math.min(size, 512));
@@ -70,8 +60,10 @@ function readValue(file: OpenFile): PickleValue {
       'If it is a checkpoint of PyTorch before 0.1.10, load and save it in Python; otherwise unpack it: tar -xf.',
     );
   }
-  const other = otherFormats.find((format) => start.toString('latin1').startsWith(format.start));
-  if (other !== undefined) throw new UserError('files', `${path}: ${other.what}`, other.hint);
+  refuseGitLfs(path, start);
+  if (start.toString('latin1', 0, 2) === '\x1f\x8b') {
+    throw new UserError('files', `${path}: packed with gzip`, 'Unpack it first: tar -xzf or gunzip.');
+  }
   if (size < 512) throw damagedFile(path, `${size} bytes, too short for a file of torch.save`);
   throw new UserError('files', `${path}: not a file of torch.save`, 'Expected a zip file or the older layout.');
 }

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
-import { damagedFile, openForReading, printable, readFully, writeFully } from './file-bytes.js';
+import { damagedFile, openForReading, printable, readFully, refuseGitLfs, writeFully } from './file-bytes.js';
 import { elementCount, readFloats, type FloatFormat } from './float-data.js';
 import type { StoredTensor, TensorFile, TensorToStore } from './stored-tensor.js';
 
@@ -66,6 +66,9 @@ function readHeader(path: string, file: number): Map<string, StoredTensor> {
   const lengthBytes = Buffer.alloc(8);
   readFully(path, file, lengthBytes, 0);
   const headerLength = Number(lengthBytes.readBigUInt64LE());
+  const start = Buffer.alloc(Math.min(fileSize, 64));
+  readFully(path, file, start, 0);
+  refuseGitLfs(path, start);
   if (headerLength > maxHeaderBytes || headerLength + 8 > fileSize) {
     throw damagedFile(path, `a header of ${headerLength} bytes does not fit into ${fileSize}`);
   }

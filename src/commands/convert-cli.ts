@@ -46,7 +46,8 @@ export const addConvert: AddCommand = (parser, line) =>
             'other format; whatever that is, is listed. Python is not needed.',
         ),
     (argv) => {
-      line.check(argv, { ...flags, source });
+      // An empty one comes from a shell's variable that is not set.
+      line.check({ ...argv, source: argv.source === '' ? undefined : argv.source }, { ...flags, source });
       const { to } = argv;
       if (argv.source === undefined || argv.source === '') {
         throw new UserError('usage', 'SOURCE is missing', 'name a folder: t4 convert --to huggingface ./roberta.base');

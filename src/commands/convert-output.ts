@@ -17,7 +17,7 @@ const otherOutput = 'Name another --output.';
 
 /** Throws UserError 'usage' where something is there already. */
 export function refuseExisting(folder: string): void {
-  const found = statSync(folder, { throwIfNoEntry: false });
+  const found = orRefuse(folder, () => statSync(folder, { throwIfNoEntry: false }));
   if (found === undefined) return;
   if (!found.isDirectory()) throw new UserError('usage', `${folder} is a file, expected a folder`, otherOutput);
   if (readdirSync(folder).length > 0) throw new UserError('usage', `${folder} is not empty`, otherOutput);
@@ -33,10 +33,13 @@ export function beginFolder(folder: string): NewFolder {
   const target = resolve(folder);
   const isThere = existsSync(target);
   const parent = isThere ? target : dirname(target);
-  const madeUpTo = makeParent(folder, parent);
+  // The uppermost folder that is made for it; undefined where all are there.
+  const madeUpTo = orRefuse(folder, () => mkdirSync(parent, { recursive: true }));
   // Not by mkdtemp, whose folders nobody else may read.
   const path = join(parent, `${basename(target)}.partial-${randomBytes(4).toString('hex')}`);
-  mkdirSync(path);
+  orRefuse(folder, () => {
+    mkdirSync(path);
+  });
   let done = false;
   return {
     path,
@@ -58,10 +61,10 @@ export function beginFolder(folder: string): NewFolder {
   };
 }
 
-/** @returns the uppermost folder that was made for it; undefined where all were there */
-function makeParent(folder: string, parent: string): string | undefined {
+/** What the system says against a folder, in words: part of its path is a file, or nothing can be made there. */
+function orRefuse<T>(folder: string, act: () => T): T {
   try {
-    return mkdirSync(parent, { recursive: true });
+    return act();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UserError('files', `${folder} cannot be made: ${reason}`, otherOutput);

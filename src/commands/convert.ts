@@ -1,15 +1,16 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Checkpoint } from '../checkpoints/checkpoint.js';
-import { openCheckpoint } from '../checkpoints/open.js';
+import { openCheckpoint, recogniseFormat } from '../checkpoints/open.js';
 import type { TensorToStore } from '../checkpoints/stored-tensor.js';
 import { targetTensors, writeModelFiles, writeWeights, type WrittenFormat } from '../checkpoints/write-model.js';
 import { planWrite } from '../checkpoints/write-plan.js';
-import { exitCodes } from '../errors.js';
+import { exitCodes, UserError } from '../errors.js';
 import { parseModelSource } from '../sources/source.js';
 import { resolveModelSource } from '../sources/resolve.js';
 import { watchInterrupts, type InterruptWatch } from '../training/interrupt.js';
 import type { Reporter } from '../ui/reporter.js';
+import { commandLine } from './command-line.js';
 import { beginFolder, refuseExisting } from './convert-output.js';
 import { conversionOf, conversionText, sourceText, summariseSource, type Conversion } from './convert-report.js';
 
@@ -41,10 +42,15 @@ export async function convert(options: ConvertOptions, ui: Reporter): Promise<nu
   }
 }
 
-/** A run keeps its model in model/. */
+/** A run keeps its model in model/. Throws UserError 'files' where it has none yet. */
 function modelFolder(folder: string): string {
-  const isRun = existsSync(join(folder, 'task.yaml')) && existsSync(join(folder, 'model', 'config.json'));
-  return isRun ? join(folder, 'model') : folder;
+  if (!existsSync(join(folder, 'task.yaml')) || recogniseFormat(folder) !== undefined) return folder;
+  if (existsSync(join(folder, 'model', 'config.json'))) return join(folder, 'model');
+  throw new UserError(
+    'files',
+    `${folder} is a run without a finished model`,
+    `Continue it: ${commandLine('finetune', '--output', folder, '--resume')}`,
+  );
 }
 
 function defaultOutput({ source, to }: ConvertOptions): string {

@@ -31,8 +31,9 @@ export const addInspect: AddCommand = (parser, line) =>
         .example('t4 inspect uncased_L-12_H-768_A-12/bert_model.ckpt', 'the prefix of a TensorFlow checkpoint')
         .example("t4 inspect hf:google-bert/bert-base-uncased --json | jq '.model.parameters.total'", 'one number'),
     (argv) => {
-      line.check(argv, { ...flags, source });
-      if (argv.source === undefined) {
+      // An empty one comes from a shell's variable that is not set.
+      line.check({ ...argv, source: argv.source === '' ? undefined : argv.source }, { ...flags, source });
+      if (argv.source === undefined || argv.source === '') {
         throw new UserError('usage', 'what is to be inspected is missing', 'name a run or a model: t4 inspect FOLDER');
       }
       const wanted = argv.source;

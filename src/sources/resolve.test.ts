@@ -47,6 +47,22 @@ describe('model sources', () => {
     expect(expectedSource('hf:my-model')).to.contain('hf:OWNER/NAME').and.not.contain('did you mean');
   });
 
+  it('of the hub are guessed from a page, and from a name that is no folder', async () => {
+    const page = 'https://huggingface.co/google-bert/bert-base-chinese/tree/main';
+    expect(expectedSource(page)).to.contain('did you mean hf:google-bert/bert-base-chinese?');
+    expect(expectedSource('https://example.com/a/b')).not.to.contain('did you mean');
+    for (const [source, hint] of [
+      ['hfl/chinese-macbert-base', 'or hf:hfl/chinese-macbert-base of the hub.'],
+      ['bert-base-uncased', 'or hf:google-bert/bert-base-uncased of the hub.'],
+      ['HF:a/b', 'or hf:a/b of the hub.'],
+      ['./a/b', 'their configuration.'],
+      ['./file', 'Name the folder of the model: .'],
+    ] as const) {
+      const error: unknown = await resolveModelSource(source, folder).catch((reason: unknown) => reason);
+      expect(error, source).to.be.instanceOf(UserError).with.property('hint').that.satisfies((text: string) => text.endsWith(hint)); // prettier-ignore
+    }
+  });
+
   it('resolve to a folder that is there', async () => {
     expect(await resolveModelSource('./model', folder)).to.equal(join(folder, 'model'));
     expect(await resolveModelSource(join(folder, 'model'), '/')).to.equal(join(folder, 'model'));

@@ -1,9 +1,9 @@
-import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { UserError } from '../errors.js';
 import type { Reporter } from '../ui/reporter.js';
 import { resolvePypiModel } from './pypi.js';
-import { expectedSource, parseModelSource } from './source.js';
+import { expectedSource, hubSourceMeant, parseModelSource } from './source.js';
 
 /**
  * The folder that holds a pretrained model.
@@ -36,9 +36,13 @@ function existingFolder(source: string, folder: string): string {
   if (found?.isDirectory() === true) return folder;
   const what = found === undefined ? 'does not exist' : 'is not a folder';
   const shown = source === folder ? folder : `${source} (${folder})`;
-  throw new UserError(
-    'usage',
-    `model source ${shown} ${what}`,
-    'Name the folder that holds config.json and the weights.',
-  );
+  throw new UserError('usage', `model source ${shown} ${what}`, hintFor(source, folder, found !== undefined));
+}
+
+function hintFor(source: string, path: string, isFile: boolean): string {
+  if (/\.(zip|tar|tgz|gz|bz2|xz)$/.test(path) && isFile) return 'Unpack it, and name the folder that comes out.';
+  // One of the model's files, or the prefix of a TensorFlow checkpoint.
+  if (isFile || existsSync(`${path}.index`)) return `Name the folder of the model: ${dirname(source)}`;
+  const meant = hubSourceMeant(source);
+  return `Name the folder that holds the weights and their configuration${meant === undefined ? '.' : `, or ${meant} of the hub.`}`;
 }

@@ -41,9 +41,18 @@ const owners: readonly (readonly [RegExp, string])[] = [
 
 /** What a source that cannot be parsed should have been. */
 export function expectedSource(source: string): string {
-  const [, name = '', revision = ''] = /^hf:([\w.-]+)(@.*)?$/.exec(source) ?? [];
+  const meant = hubSourceMeant(source);
+  return `expected ${sourceForms}${meant === undefined ? '' : ` (did you mean ${meant}?)`}`;
+}
+
+/** The source of the hub that somebody meant who wrote its page, its bare name, or a name without its owner. */
+export function hubSourceMeant(source: string): string | undefined {
+  const page = /^(?:https?:\/\/)?(?:www\.)?(?:huggingface\.co|hf\.co)\/([\w.-]+\/[\w.-]+)/i.exec(source)?.[1];
+  const named = page ?? source.replace(/^hf:/i, '');
+  const [, name = '', revision = ''] = /^([\w.-]+)(@.*)?$/.exec(named) ?? [];
   const owner = owners.find(([pattern]) => pattern.test(name))?.[1];
-  return `expected ${sourceForms}${owner === undefined ? '' : ` (did you mean hf:${owner}/${name}${revision}?)`}`;
+  const meant = `hf:${owner === undefined ? named : `${owner}/${name}${revision}`}`;
+  return meant !== source && parseModelSource(meant)?.kind === 'hub' ? meant : undefined;
 }
 
 /** Whether a task file may hold this: a relative folder must say so, lest it be taken for a name. */
