@@ -19,6 +19,7 @@ import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointSta
 import { deviceInUse, resolvePrecision, type Device } from '../training/device.js';
 import { evaluateWithBar, type Evaluation, type EvaluationSet } from '../training/evaluate.js';
 import { beginning } from '../training/loop.js';
+import { classWeightsOf, withLoss } from '../training/loss.js';
 import { checkFit, openStartingModel, type StartingModel } from '../training/model-source.js';
 import type { AdamWSettings } from '../training/optimizer.js';
 import { phase } from '../training/phase.js';
@@ -44,6 +45,8 @@ interface Prepared {
   readonly model: StartingModel;
   readonly tokenizer: Tokenizer;
   readonly data: PreparedData;
+  /** By label id; undefined: all labels count the same. */
+  readonly classWeights: readonly number[] | undefined;
 }
 
 /** Fine-tunes as the options say. Resolves to the exit code. */
@@ -70,7 +73,9 @@ async function prepare(options: FinetuneOptions, ui: Reporter): Promise<Prepared
     for (const note of tokenizer.notes) ui.info(note);
     checkFit(model.config, tokenizer, task.config.model.max_length);
     const data = withMethods(task.config.task, (methods) => readAndEncode(methods, task, tokenizer, ui));
-    return { task, folder, device, precision, model, tokenizer, data };
+    const classWeights = classWeightsOf(task.config.training, data.labels, data.train.labels);
+    if (classWeights !== undefined) ui.info(`class weights: ${describeWeights(data.labels, classWeights)}`);
+    return { task, folder, device, precision, model, tokenizer, data, classWeights };
   } catch (error) {
     model.close();
     throw error;
@@ -130,6 +135,9 @@ function readAndEncode<T>(
     return [data, `${mean}, ${data.lengthNote}`];
   });
 }
+
+const describeWeights = (labels: readonly string[], weights: readonly number[]): string =>
+  labels.map((label, id) => `${label} ${Number(weights[id]!.toPrecision(4))}`).join(', ');
 
 function describeLoad(plan: LoadPlan | undefined): string {
   if (plan === undefined) return 'weights: random (model.config)';
@@ -214,8 +222,10 @@ async function trainAndFinish(prepared: Prepared, run: Run, ui: Reporter): Promi
   return outcome.interrupted;
 }
 
-const networkOf = ({ task, data, model }: Prepared): Network =>
-  withMethods(task.config.task, (methods) => methods.network(model.config, data.labels.length));
+function networkOf({ task, data, model, classWeights }: Prepared): Network {
+  const plain = withMethods(task.config.task, (methods) => methods.network(model.config, data.labels.length));
+  return withLoss(plain, task.config.training, classWeights);
+}
 
 function startTrainer({ task, precision }: Prepared, network: Network, plan: LoadPlan | undefined): Trainer {
   const settings = task.config.training;

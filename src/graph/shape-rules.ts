@@ -194,6 +194,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   Erf: unary,
   Erfinv: unary,
   Exp: unary,
+  Expm1: unary,
   Floor: unary,
   LeakyRelu: unary,
   Log: unary,

@@ -40,6 +40,8 @@ describe('task schema', () => {
       gradient_accumulation: 1,
       ema_decay: 0,
       fgm_epsilon: 0,
+      label_smoothing: 0,
+      focal_gamma: 0,
       precision: 'auto',
       seed: 42,
       shuffle: true,
@@ -129,6 +131,31 @@ describe('task schema', () => {
     expect(issues({ ...minimal, model: { source: '/m', max_length: 2 } })).to.have.key('model.max_length');
     expect(issues({ ...minimal, model: { source: '/m', dropout: 1 } })).to.have.key('model.dropout');
     expect(issues(withData({ dev_fraction: 0.6 }))).to.have.key('data.dev_fraction');
+  });
+
+  it('takes class weights by label, or auto', () => {
+    for (const good of ['auto', { pos: 2, neg: 0.5 }, { 0: 3 }]) {
+      expect(issues(withTraining({ class_weights: good })), JSON.stringify(good)).to.deep.equal({});
+    }
+    for (const bad of ['balanced', [1, 2], 2]) {
+      expect(issues(withTraining({ class_weights: bad })), JSON.stringify(bad)).to.deep.equal({
+        'training.class_weights': 'expected auto, or a mapping of labels to numbers above 0',
+      });
+    }
+    expect(issues(withTraining({ class_weights: { pos: 0 } }))).to.deep.equal({
+      'training.class_weights.pos': 'expected a number, above 0',
+    });
+    expect(issues(withTraining({ class_weights: { pos: 'much' } }))).to.have.key('training.class_weights');
+  });
+
+  it('has no label smoothing in a focal loss', () => {
+    expect(issues(withTraining({ label_smoothing: 0.1, class_weights: 'auto' }))).to.deep.equal({});
+    expect(issues(withTraining({ focal_gamma: 2, class_weights: 'auto' }))).to.deep.equal({});
+    expect(issues(withTraining({ label_smoothing: 1 }))).to.have.key('training.label_smoothing');
+    expect(issues(withTraining({ focal_gamma: -1 }))).to.have.key('training.focal_gamma');
+    expect(issues(withTraining({ label_smoothing: 0.1, focal_gamma: 2 }))['training.label_smoothing']).to.contain(
+      'focal_gamma is given',
+    );
   });
 
   it('refuses two ways of saying one thing', () => {

@@ -123,6 +123,16 @@ const modelSchema = z
 
 const metrics = ['accuracy', 'macro_f1', 'f1', 'precision', 'recall'] as const;
 
+const classWeightsSchema = z
+  .union(
+    [z.literal('auto'), z.record(z.string(), number({ above: 0 }))],
+    'expected auto, or a mapping of labels to numbers above 0',
+  )
+  .describe(
+    'what the examples of each label count in the loss; a label that is not named: 1; ' +
+      "auto: inversely to how many there are, as scikit-learn's class_weight='balanced'; absent: all the same",
+  );
+
 const trainingObject = z.strictObject(
   {
     epochs: wholeNumber({ min: 1 }).default(3).describe('passes over the training data'),
@@ -144,6 +154,13 @@ const trainingObject = z.strictObject(
     gradient_accumulation: notYet(1).default(1).describe('batches of a step'),
     ema_decay: notYet(0).default(0).describe('decay of the moving average of the weights; 0: off'),
     fgm_epsilon: notYet(0).default(0).describe('size of the adversarial step on the embeddings; 0: off'),
+    class_weights: classWeightsSchema.optional(),
+    label_smoothing: number({ min: 0, below: 1 })
+      .default(0)
+      .describe('share of each target that is spread evenly over all labels'),
+    focal_gamma: number({ min: 0 })
+      .default(0)
+      .describe('focal loss (Lin et al. 2017): how much less counts what is nearly right; 0: cross entropy'),
     precision: choice(['auto', 'fp32', 'bf16'])
       .default('auto')
       .describe('matrix products in fp32 or bf16; auto: bf16 where the hardware is fast at it'),
@@ -170,6 +187,11 @@ const trainingSchema = trainingObject
     path: ['warmup_ratio'],
     error: 'expected 0 or absent, because warmup_steps is given',
     ...ifGood(z.looseObject({ warmup_steps: z.number().optional(), warmup_ratio: z.number().optional() })),
+  })
+  .refine((training) => training.label_smoothing === 0 || training.focal_gamma === 0, {
+    path: ['label_smoothing'],
+    error: 'expected 0 or absent, because focal_gamma is given (a focal loss has no spread targets)',
+    ...ifGood(z.looseObject({ label_smoothing: z.number().default(0), focal_gamma: z.number().default(0) })),
   })
   .transform(({ warmup_ratio, ...others }) => ({
     ...others,
