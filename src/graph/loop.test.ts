@@ -103,6 +103,18 @@ const cases: Record<string, Case> = {
       return [a, b, c];
     },
   },
+  'variables that become equal': {
+    specs: [matrix, integer],
+    inputs: [0, 1, 3].map((count) => [sample([4, 3]), one(count)]),
+    build: (x, count) => {
+      const [, a, b, c] = whileLoop(
+        (i) => tf.less(i, count),
+        (i, p) => [tf.add(i, int(1)), tf.sin(p), tf.sin(p), tf.sin(p)],
+        [int(0), x, tf.neg(x), tf.neg(x)],
+      );
+      return [a, b, c];
+    },
+  },
   'a loop in a loop, of values of both and of none': {
     specs: [matrix, integer],
     inputs: [0, 1, 5].map((count) => [sample([4, 3]), one(count)]),

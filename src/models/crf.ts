@@ -1,4 +1,4 @@
-import { tensorList, tf, whileLoop, type Tensor, type Tensor1D } from '../graph/index.js';
+import { tensorList, tf, whileLoop, type Tensor, type Tensor1D, type TensorList } from '../graph/index.js';
 import { differentiable, reverseSequence } from '../graph/ops.js';
 import type { TransitionRules } from './crf-rules.js';
 import type { Weights } from './layers.js';
@@ -119,6 +119,9 @@ function wordsOf(mask: Tensor) {
 const rows = (x: Tensor, start: number, count: number): Tensor =>
   tf.slice(x, [start, ...x.shape.slice(1).map(() => 0)], [count, ...x.shape.slice(1)]);
 
+/** An int32 matrix with its axes exchanged. By way of float32: for int32 oneDNN writes an error where it has no kernel. */
+const turned = (x: Tensor): Tensor => tf.cast(tf.transpose(tf.cast(x, 'float32')), 'int32');
+
 const firstRow = (x: Tensor): Tensor => tf.gather(x, tf.scalar(0, 'int32'));
 
 const logSumExp = (x: Tensor, axis: number): Tensor => {
@@ -140,12 +143,12 @@ function crfLosses({ emissions, tags, mask }: TaggedInputs, weights: CrfWeights,
       const { lengths, real, isLast } = wordsOf(mask);
       const scores = ruled(weights, rules);
       const byWord = tf.transpose(emissions, [1, 0, 2]); // [W, B, L]
-      const gold = tf.transpose(tf.mul(tags, tf.cast(mask, 'int32'))); // [W, B]
+      const gold = turned(tf.mul(tags, tf.cast(mask, 'int32'))); // [W, B]
       const goldLabels = tf.oneHot(gold, labels); // [W, B, L]
       const pairs = pairsOf(gold, labels); // [W - 1, B]
 
-      // Both recursions count each word's score from the one its tag has, so that sums over long sentences stay small
-      // and the loss, which is small where the model is right, keeps its digits.
+      // Both recursions count each word's score from the one that its tag has: what they add up is then the loss itself,
+      // which keeps its digits where the model is right and the loss a small difference of large scores.
       const ofWord = tf.sum(tf.mul(byWord, goldLabels), -1); // [W, B]
       const ofPair = tf.gather(tf.reshape(transitions, [-1]), pairs); // [W - 1, B]
       const nothing = tf.zeros([1, batch]);
@@ -154,7 +157,7 @@ function crfLosses({ emissions, tags, mask }: TaggedInputs, weights: CrfWeights,
       const behind = tf.add(tf.mul(tf.concat([ofPair, nothing], 0), tf.sub(1, isLast)), ofEnd);
       const after = tf.add(ofWord, behind);
 
-      const { forward, backward } = forwardBackward(
+      const { forward, backward, offsets } = forwardBackward(
         tf.sub(byWord, tf.expandDims(before, -1)),
         tf.sub(byWord, tf.expandDims(after, -1)),
         lengths,
@@ -163,8 +166,10 @@ function crfLosses({ emissions, tags, mask }: TaggedInputs, weights: CrfWeights,
       save([forward, backward, byWord, goldLabels, real, isLast, pairs, scores.between]);
 
       const goldStart = tf.gather(startTransitions, firstRow(gold));
-      const losses = tf.sub(logSumExp(tf.add(firstRow(backward), scores.start), -1), goldStart);
-      return tf.mul(tf.sub(losses, goldPenalties(rules, gold, pairs, real, isLast)), firstRow(real));
+      const steps = tf.sum(tf.mul(offsets, real), 0); // [B]
+      const first = tf.sub(logSumExp(tf.add(firstRow(backward), scores.start), -1), goldStart);
+      const penalties = goldPenalties(rules, gold, pairs, real, isLast);
+      return tf.mul(tf.sub(tf.add(steps, first), penalties), firstRow(real));
     },
     (dy, saved) => {
       const [forward, backward, byWord, goldLabels, real, isLast, pairs, between] = saved as Eight;
@@ -214,37 +219,52 @@ function goldPenalties(
 
 /**
  * For each word and label the logarithm of the summed weights of all paths that end there (`forward`), and of all that
- * begin there (`backward`), both with the word's own score; each word of each sentence up to a constant of its own, by
- * which the scores given differ. Behind a sentence's last word they mean nothing, but are finite.
+ * begin there (`backward`), both with the word's own score; for each word of each sentence up to a constant, by which
+ * the scores given differ and which keeps the sums of long sentences small. Behind a sentence's last word they mean
+ * nothing, but are finite.
  *
  * @param before, after the words' scores for either direction, [W, B, L]
- * @returns [W, B, L] each
+ * @returns [W, B, L] each, and by how much each word's `backward` was lowered, which lowers all before it, [W, B]
  */
 function forwardBackward(
   before: Tensor,
   after: Tensor,
   lengths: Tensor,
   { between, start, end }: ReturnType<typeof ruled>,
-): { forward: Tensor; backward: Tensor } {
+): { forward: Tensor; backward: Tensor; offsets: Tensor } {
   const [words, batch, labels] = before.shape as [number, number, number];
   // The backward recursion is the forward one of the sentence turned round: one loop does both.
   const steps = tf.stack([before, reverseSequence(after, lengths)], 1); // [W, 2, B, L]
   const edges = tf.reshape(tf.stack([start, end]), [2, 1, labels]);
   const tables = tf.reshape(tf.stack([between, tf.transpose(between)]), [2, 1, labels, labels]); // [2, 1, from, to]
   const first = tf.add(edges, firstRow(steps)); // [2, B, L]
-  const [, , list] = whileLoop(
+  const zero = tf.scalar(0, 'int32');
+  const [, , states, lowered] = whileLoop(
     (word) => tf.less(word, tf.scalar(words, 'int32')),
-    (word, state, states) => {
+    (word, state, list, offsets) => {
       const paths = tf.add(tf.expandDims(state, 3), tables); // [2, B, from, to]
-      const next = tf.add(logSumExp(paths, 2), tf.gather(steps, word));
-      return [tf.add(word, tf.scalar(1, 'int32')), next, states.set(word, next)];
+      const sums = tf.add(logSumExp(paths, 2), tf.gather(steps, word));
+      const offset = tf.max(sums, -1, true); // [2, B, 1]
+      const next = tf.sub(sums, offset);
+      return [tf.add(word, tf.scalar(1, 'int32')), next, list.set(word, next), offsets.set(word, offset)];
     },
-    [tf.scalar(1, 'int32'), first, tensorList(words, [2, batch, labels]).set(tf.scalar(0, 'int32'), first)],
+    [
+      tf.scalar(1, 'int32'),
+      first,
+      tensorList(words, [2, batch, labels]).set(zero, first),
+      tensorList(words, [2, batch, 1]),
+    ],
   );
-  const states = list.stack(); // [W, 2, B, L]
-  const direction = (index: number): Tensor =>
-    tf.reshape(tf.slice(states, [0, index, 0, 0], [words, 1, batch, labels]), [words, batch, labels]);
-  return { forward: direction(0), backward: reverseSequence(direction(1), lengths) };
+  const direction = (list: TensorList, index: number): Tensor => {
+    const size = list.shape[2]!;
+    return tf.reshape(tf.slice(list.stack(), [0, index, 0, 0], [words, 1, batch, size]), [words, batch, size]);
+  };
+  return {
+    forward: direction(states, 0),
+    backward: reverseSequence(direction(states, 1), lengths),
+    // Still turned round, but within each sentence, of which the sum is taken.
+    offsets: tf.reshape(direction(lowered, 1), [words, batch]),
+  };
 }
 
 /**
@@ -270,7 +290,7 @@ export function viterbi({ emissions, mask }: CrfInputs, weights: CrfWeights, rul
   const lastScores = tf.sum(tf.mul(scores, tf.expandDims(isLast, -1)), 0); // [B, L]
   const lastTags = tf.argMax(tf.add(lastScores, end), -1); // [B]
   const paths = followBack(pointers, lastTags, batch, words); // [W, B]
-  return tf.mul(tf.transpose(paths), tf.cast(mask, 'int32'));
+  return tf.mul(turned(paths), tf.cast(mask, 'int32'));
 }
 
 /** The score of the best path to each word and label, [W, B, L], added up in pytorch-crf's order. */
