@@ -175,6 +175,20 @@ describe('t4 finetune', () => {
       expect(stdout).to.match(/accuracy [\d.]+ on 16 examples in .*: [\d.]+ sentences a second/);
     });
 
+    it('is compared with an earlier test of the same data, and not with another', async () => {
+      const [output, before] = [join(folder, 'compared'), join(folder, 'on-test')];
+      expect(await t4('test', '--checkpoint', run, '--output', before)).to.include({ code: 0 });
+      const tested = await t4('test', '--checkpoint', run, '--output', output, '--compare', before);
+      expect(tested.code, tested.stderr).to.equal(0);
+      expect(tested.stdout).to.match(/accuracy on the same 16 examples: .*\nboth are right on the same ones/);
+      expect(json(join(output, 'test.json'))).to.have.property('comparison');
+      const own = await t4('test', '--checkpoint', run, '--compare', run);
+      expect(own).to.include({ code: 2 });
+      expect(own.stderr).to.contain('is what this test would overwrite');
+      const other = await t4('test', '--checkpoint', run, '--split', 'dev', '--output', output, '--compare', before);
+      expect(other).to.include({ code: 3 });
+    });
+
     it('is never overwritten', async () => {
       const before = readFileSync(join(run, 'log.jsonl'), 'utf8');
       const again = await t4('finetune', '--task', task.file, '--output', run);

@@ -310,7 +310,7 @@ async function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Rep
       `(${metrics.train.examples_per_second.toFixed(1)} examples a second), ` +
       `peak memory ${formatBytes(metrics.train.peak_rss_bytes)}`,
   );
-  if (test !== undefined) ui.result(`${test.report}\n`);
+  if (test !== undefined) ui.result(`${test.report()}\n`);
   ui.result(runSummary(run, state, { dev, test }));
   return exitCodes.ok;
 }

@@ -49,6 +49,8 @@ export interface TestOptions extends ColumnOptions {
   readonly split: Split;
   /** a data file that replaces the task's */
   readonly data: string | undefined;
+  /** a run or folder whose predictions.jsonl is compared with; undefined: none */
+  readonly compare: string | undefined;
   /** where test.json and predictions.jsonl go; undefined: beside the checkpoint */
   readonly output: string | undefined;
   /** of `data`; undefined: as in training, else guessed from the file's name */

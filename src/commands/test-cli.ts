@@ -20,6 +20,11 @@ const flags = {
     requiresArg: true,
     describe: 'The folder for test.json and predictions.jsonl; default: the checkpoint folder',
   },
+  compare: {
+    type: 'string',
+    requiresArg: true,
+    describe: "A tested run or folder to compare with on the same data (McNemar's test)",
+  },
   format: {
     choices: testFormats,
     requiresArg: true,
@@ -58,6 +63,7 @@ export const addTest: AddCommand = (parser, line) =>
         checkpoint: argv.checkpoint,
         split: argv.split,
         data: argv.data,
+        compare: argv.compare,
         output: argv.output,
         format: argv.format,
         textColumn: argv['text-column'],

@@ -1,6 +1,8 @@
 import type { TaggedSentence } from '../data/conll.js';
 import type { EncodedWords } from '../data/encode-words.js';
-import { entityMetrics, type EntityMetrics } from '../metrics/entities.js';
+import { lazy } from '../lazy.js';
+import { microF1Interval } from '../metrics/bootstrap.js';
+import { entityMetrics, sentenceCounts, type EntityMetrics } from '../metrics/entities.js';
 import { entityReport } from '../metrics/report.js';
 import { lenientEntities, outside, schemeOf, strictEntities, type EntitySpan } from '../metrics/tags.js';
 import { formatTable } from '../ui/table.js';
@@ -93,6 +95,7 @@ function evaluationOf(
   const predicted = classes.map(names);
   const [goldEntities, entities] = [gold.map(lenientEntities), predicted.map(lenientEntities)];
   const metrics = entityMetrics(goldEntities, entities);
+  const interval = lazy(() => microF1Interval(sentenceCounts(goldEntities, entities)));
   const scheme = schemeOf(labels);
   const strict =
     scheme === undefined
@@ -109,15 +112,16 @@ function evaluationOf(
     baseline: {},
     headline: `F1 ${f1.toFixed(4)}, precision ${precision.toFixed(4)}, recall ${recall.toFixed(4)}`,
     against: '',
-    report: `${entityReport(metrics)}\n\n${otherScores(strict, scheme, accuracy)}`,
-    details: {
+    report: () => `${entityReport(metrics, interval())}\n\n${otherScores(strict, scheme, accuracy)}`,
+    details: () => ({
       loss,
       ...detailsOf(metrics),
+      intervals: { f1: interval() },
       ...(strict === undefined ? {} : { strict: { scheme, ...detailsOf(strict) } }),
       accuracy,
       words: gold.reduce((sum, { length }) => sum + length, 0),
       labels,
-    },
+    }),
     *predictions() {
       for (const [i, { words, line }] of sentences.entries()) {
         const spelled = (spans: readonly EntitySpan[]) =>

@@ -24,10 +24,10 @@ export interface Evaluation {
   readonly headline: string;
   /** The baseline in words; empty where there is none. */
   readonly against: string;
-  /** The whole report, for a terminal. */
-  readonly report: string;
-  /** What test.json says of it. */
-  readonly details: Readonly<Record<string, unknown>>;
+  /** The whole report, for a terminal, with 95 % confidence intervals. */
+  report(): string;
+  /** What test.json says of it, with 95 % confidence intervals. */
+  details(): Readonly<Record<string, unknown>>;
   /** The lines of predictions.jsonl, in the order of the file. */
   predictions(): Iterable<Readonly<Record<string, unknown>>>;
 }

@@ -1,7 +1,9 @@
 import type { EncodedDataset } from '../data/encode.js';
 import type { Example } from '../data/example.js';
+import { classificationIntervals, type ClassificationIntervals } from '../metrics/bootstrap.js';
 import { classificationMetrics } from '../metrics/classification.js';
 import { classificationReport, confusionTable } from '../metrics/report.js';
+import { lazy } from '../lazy.js';
 import { predictDataset, type Evaluation, type EvaluationSet, type Predictions } from './evaluate.js';
 
 /** What a model for sequences says of one example: the likeliest label, and the probability of each. */
@@ -43,6 +45,8 @@ export function labelledExamples(
   };
 }
 
+const jsonOf = ({ accuracy, macroF1, mcc }: ClassificationIntervals) => ({ accuracy, macro_f1: macroF1, mcc });
+
 function evaluationOf(
   examples: readonly Example[],
   dataset: EncodedDataset,
@@ -50,26 +54,31 @@ function evaluationOf(
   predictions: Predictions,
 ): Evaluation {
   const metrics = classificationMetrics(dataset.labels, predictions.classes, labels.length);
-  const { accuracy, macro, weighted, classes, confusion, majorityAccuracy, majorityClass } = metrics;
+  const { accuracy, macro, micro, weighted, mcc, classes, confusion, majorityAccuracy, majorityClass } = metrics;
   const { loss } = predictions;
+  // Not for every evaluation of a run: a thousand resamples take a while.
+  const intervals = lazy(() => classificationIntervals(confusion));
   return {
     loss,
-    scores: { accuracy, macro_f1: macro.f1 },
+    scores: { accuracy, macro_f1: macro.f1, mcc },
     baseline: { majority_accuracy: majorityAccuracy },
     headline: `accuracy ${accuracy.toFixed(4)}`,
     against: `majority class, ${labels[majorityClass]!}: ${majorityAccuracy.toFixed(4)}`,
-    report: `${classificationReport(metrics, labels)}\n\n${confusionTable(metrics, labels)}`,
-    details: {
+    report: () => `${classificationReport(metrics, labels, intervals())}\n\n${confusionTable(metrics, labels)}`,
+    details: () => ({
       loss,
       accuracy,
       macro,
+      micro,
       weighted,
+      mcc,
+      intervals: jsonOf(intervals()),
       majority_class: labels[majorityClass],
       majority_accuracy: majorityAccuracy,
       classes: Object.fromEntries(classes.map((scores, id) => [labels[id]!, scores])),
       labels,
       confusion,
-    },
+    }),
     *predictions() {
       for (const [i, { line, text, pair, label }] of examples.entries()) {
         yield {

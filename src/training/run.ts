@@ -179,7 +179,7 @@ function save(run: Run, state: CheckpointState): void {
 export const devSummary = ({ loss, scores }: Evaluation): Record<string, number> => ({ loss, ...scores });
 
 /** Names of scores as they stand in a sentence, where that is not the key. */
-const scoreNames: Readonly<Record<string, string>> = { f1: 'F1', macro_f1: 'macro F1' };
+const scoreNames: Readonly<Record<string, string>> = { f1: 'F1', macro_f1: 'macro F1', mcc: 'MCC' };
 
 function report(run: Run, event: EvaluationEvent, ui: Reporter, seconds: number): void {
   const { step, metrics: dev, isBest } = event;
