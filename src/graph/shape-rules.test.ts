@@ -47,6 +47,7 @@ const cases: Case[] = [
   unary('Elu', tf.elu),
   unary('Erf', tf.erf),
   unary('Exp', tf.exp),
+  unary('Expm1', tf.expm1),
   unary('Floor', tf.floor),
   unary('LeakyRelu', (x) => tf.leakyRelu(x, 0.3)),
   unary('Log', tf.log, positive),
