@@ -6,6 +6,7 @@ import { addData } from './commands/data-cli.js';
 import { addDoctor } from './commands/doctor-cli.js';
 import { addFinetune } from './commands/finetune-cli.js';
 import { checkFlags, usageError } from './commands/flags.js';
+import { addInit } from './commands/init-cli.js';
 import { addInspect } from './commands/inspect-cli.js';
 import { addPredict } from './commands/predict-cli.js';
 import { addTest } from './commands/test-cli.js';
@@ -21,6 +22,7 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   predict: [],
   convert: [],
   inspect: [],
+  init: [],
   data: ['check', 'show'],
   config: ['show', 'schema'],
   doctor: [],
@@ -91,7 +93,7 @@ function createParser(line: CommandLine): ReturnType<typeof yargs> {
     .epilogue(
       '`t4 <command> --help` tells more. Exit codes: 0 done, 1 a bug, 2 usage, 3 data, 4 environment,\n5 out of memory, 6 loss not finite, 7 files.',
     );
-  const added = [addFinetune, addTest, addPredict, addConvert, addInspect, addData, addConfig, addDoctor];
+  const added = [addFinetune, addTest, addPredict, addConvert, addInspect, addInit, addData, addConfig, addDoctor];
   for (const add of added) add(parser, line);
   return parser;
 }
