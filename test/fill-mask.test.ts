@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { main } from '../src/cli.js';
 import { findFairseqFiles, writeFairseqVocabulary } from '../src/tokenization/fairseq.js';
+import { copyFixture, wordPieces } from './support/formats.js';
 import { t4 } from './support/t4.js';
 
 const fixtures = join('test', 'fixtures', 'checkpoints');
@@ -20,36 +21,23 @@ const answerSchema = z.object({
   ),
 });
 
-const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(0x61 + i));
-
-/** As many tokens as the fixtures' models have rows: 37. */
-const words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', ...letters, 'ab', 'cd', '##e', '##f', 'paris', 'is'];
-
 describe('t4 predict --task fill-mask', () => {
   let folder: string;
   const at = (name: string): string => join(folder, name);
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 't4-masks-'));
-    for (const format of ['tensorflow', 'fairseq']) {
-      cpSync(join(fixtures, format), at(format), { recursive: true });
+    for (const format of ['tensorflow', 'fairseq'] as const) {
+      copyFixture(format, at(format));
       mkdirSync(at(`${format}-expected`));
       // What Transformers saved of the same model.
       cpSync(join(fixtures, format, 'expected.safetensors'), at(`${format}-expected/model.safetensors`));
     }
-    for (const name of ['tensorflow', 'tensorflow-expected']) writeFileSync(at(`${name}/vocab.txt`), words.join('\n'));
+    writeFileSync(at('tensorflow-expected/vocab.txt'), wordPieces.join('\n'));
     const google = z.looseObject({}).parse(JSON.parse(readFileSync(at('tensorflow/bert_config.json'), 'utf8')));
     const bert = { ...google, model_type: 'bert', hidden_act: 'gelu_new' };
     writeFileSync(at('tensorflow-expected/config.json'), JSON.stringify(bert));
 
-    // 32 tokens of GPT-2's kind; fairseq has four before them and the mask behind.
-    const tokens = [...letters, '\u0120', '\u0120p', '\u0120i', 'ar', 'is', '.'];
-    writeFileSync(
-      at('fairseq/encoder.json'),
-      JSON.stringify(Object.fromEntries(tokens.map((token, id) => [token, id]))),
-    );
-    writeFileSync(at('fairseq/vocab.bpe'), '#version: 0.2\n\u0120 p\n\u0120 i\na r\ni s\n');
-    writeFileSync(at('fairseq/dict.txt'), tokens.map((_, id) => `${id} 1\n`).join(''));
     writeFairseqVocabulary(findFairseqFiles(at('fairseq'))!, at('fairseq-expected'));
     const sizes = { ...bert, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1 };
     const roberta = { ...sizes, model_type: 'roberta', hidden_act: 'gelu' };

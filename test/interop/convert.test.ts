@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
+import { describe as describePath } from '../../src/checkpoints/describe.js';
 import { openCheckpoint } from '../../src/checkpoints/open.js';
 import { openSafetensors } from '../../src/checkpoints/safetensors.js';
 import { openTensorBundle } from '../../src/checkpoints/tensor-bundle.js';
@@ -190,6 +191,21 @@ describe("t4 convert compared with Transformers and Python's TensorFlow", () => 
     withWords.forEach((each, i) => {
       expectNear(answers[i]!.outputs.words!, wordsOf(each)!, each.name);
     });
+  });
+
+  it('describes each of them, and finds nothing wrong but that a tokenizer is missing', () => {
+    for (const { name } of cases) {
+      for (const at of [source(name), direct(name), bundle(name), back(name)]) {
+        const { model } = describePath(at);
+        expect(model?.problems, at).to.deep.equal(['there is no tokenizer']);
+        expect([model?.missing, model?.damaged], at).to.deep.equal([[], false]);
+      }
+      const whole = describePath(source(name)).model?.parameters?.total;
+      // Only Transformers has segments in every RoBERTa, groups that no layer uses, and two biases of an untied decoder.
+      if (!name.startsWith('huggingface/') || /num_hidden_groups|roberta|tie_word/.test(name)) continue;
+      const [first, second] = [direct(name), bundle(name)].map((at) => describePath(at).model?.parameters?.total);
+      expect([first, second], name).to.deep.equal([whole, whole]);
+    }
   });
 
   it('gives variables the names and shapes that TensorFlow lists', () => {

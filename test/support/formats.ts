@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors, writeSafetensors } from '../../src/checkpoints/safetensors.js';
 import { elementCount } from '../../src/checkpoints/float-data.js';
@@ -63,6 +63,43 @@ export function toTorchFile(folder: string, layout: 'zip' | 'older'): void {
   const zip = (): Buffer =>
     zipOf([['a/data.pkl', pickle], ...weights.map((weight, key) => [`a/data/${key}`, bytesOf(weight)] as const)]);
   writeFileSync(join(folder, 'pytorch_model.bin'), layout === 'zip' ? zip() : older());
+}
+
+const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode(0x61 + i));
+const fixtures = join('test', 'fixtures', 'checkpoints');
+
+/** A vocabulary of as many words as the fixtures' models have rows: 37. */
+export const wordPieces = [
+  '[PAD]',
+  '[UNK]',
+  '[CLS]',
+  '[SEP]',
+  '[MASK]',
+  ...letters,
+  'ab',
+  'cd',
+  '##e',
+  '##f',
+  'paris',
+  'is',
+];
+
+/** Copies the fixture of a format, with a tokenizer beside it that fits its model. */
+export function copyFixture(format: 'huggingface' | 'tensorflow' | 'fairseq', folder: string): void {
+  cpSync(join(fixtures, format), folder, { recursive: true });
+  rmSync(join(folder, 'expected.safetensors'), { force: true });
+  if (format !== 'fairseq') {
+    writeFileSync(join(folder, 'vocab.txt'), wordPieces.join('\n'));
+    return;
+  }
+  // 32 tokens of GPT-2's kind; fairseq has four before them and the mask behind.
+  const tokens = [...letters, '\u0120', '\u0120p', '\u0120i', 'ar', 'is', '.'];
+  writeFileSync(
+    join(folder, 'encoder.json'),
+    JSON.stringify(Object.fromEntries(tokens.map((token, id) => [token, id]))),
+  );
+  writeFileSync(join(folder, 'vocab.bpe'), '#version: 0.2\n\u0120 p\n\u0120 i\na r\ni s\n');
+  writeFileSync(join(folder, 'dict.txt'), tokens.map((_, id) => `${id} 1\n`).join(''));
 }
 
 /** Bits of every tensor of a safetensors file. */
