@@ -54,6 +54,7 @@ export function checkRows(cells: readonly Cells[], checks: TextChecks, settings:
     else checkTexts(row, checks, settings.allowsBreaks);
     if (i % 1000 === 999) onProgress(i + 1);
   });
+  onProgress(cells.length);
   const findings = [
     ...findingOf('error', 'empty-text', file, empty, `${counted(empty.count, 'row has', 'rows have')} no text`),
     ...findingOf(

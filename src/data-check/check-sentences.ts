@@ -48,6 +48,7 @@ export function checkSentences(
     if (sizes !== undefined) checkEntities(sentence, spans, sizes, settings, { cut, beyond });
     if (i % 1000 === 999) onProgress(i + 1);
   });
+  onProgress(sentences.length);
   return { findings: findingsOf(file, { broken, cut, beyond }, settings.maxLength), counts, entities };
 }
 

@@ -1,5 +1,5 @@
 import type { Cells } from '../data/columns.js';
-import { parseConll } from '../data/conll.js';
+import { parseConll, type ConllFile } from '../data/conll.js';
 import { readDataFile } from '../data/file.js';
 import { guessFormat } from '../data/format.js';
 import { notUtf8, utf8Hint } from '../data/lines.js';
@@ -13,10 +13,10 @@ import { byteFindings, createEncodingCheck, normalFormFindings, type EncodingChe
 import { counted, createPlaces, findingOf, type Finding, type Severity } from './findings.js';
 import { oneLabel, rareLabels, typesOf, withoutExample } from './labels.js';
 import { createRepeatCheck } from './repeats.js';
-import { readRows } from './rows.js';
+import { readRows, type RowOptions } from './rows.js';
 import { createTextIndex, type TextIndex } from './text-index.js';
 import type { TokenizerAtHand } from './tokenizer-at-hand.js';
-import { createTokenCheck, type TokenStatistics } from './tokens.js';
+import { createTokenCheck, sampleStep, type TokenStatistics } from './tokens.js';
 
 /** What a data check found; as it is written with --json. */
 export interface CheckReport {
@@ -127,11 +127,9 @@ function normalForms({ encodings }: State): Finding[] {
 function checkFile(state: State, split: Split, { path }: ResolvedPath): void {
   const { task, findings, files } = state;
   try {
-    const bytes = readDataFile(path);
     files.push(path);
-    findings.push(...byteFindings(bytes, path));
-    if (task.config.task === 'ner') checkConll(state, split, path, bytes);
-    else checkTable(state, split, path, bytes);
+    if (task.config.task === 'ner') checkConll(state, split, path);
+    else checkTable(state, split, path);
   } catch (error) {
     if (!(error instanceof UserError) || error.kind !== 'data') throw error;
     findings.push(...unreadable(path, error));
@@ -160,7 +158,8 @@ function unreadable(file: string, { message, hint }: UserError): Finding[] {
 const whole = (file: string) =>
   ({ severity: 'error', kind: 'unreadable-file', file, message: '', count: 0, lines: [] }) satisfies Finding;
 
-function checksOf(state: State, path: string, unit: 'row' | 'sentence'): TextChecks {
+/** @param characters how much text the file has */
+function checksOf(state: State, path: string, unit: 'row' | 'sentence', characters: number): TextChecks {
   const { index, files, tokenizer, task } = state;
   const encoding = createEncodingCheck(path);
   state.encodings.push({ file: path, check: encoding });
@@ -168,19 +167,26 @@ function checksOf(state: State, path: string, unit: 'row' | 'sentence'): TextChe
   return {
     encoding,
     repeats: createRepeatCheck({ index, files: [...files], unit, showsLabels: !isTagged }),
-    tokens: tokenizer && createTokenCheck(path, tokenizer, task.config.model.max_length, isTagged),
+    tokens:
+      tokenizer &&
+      createTokenCheck({
+        file: path,
+        tokenizer,
+        maxLength: task.config.model.max_length,
+        inWindows: isTagged,
+        every: sampleStep(characters),
+      }),
   };
 }
 
-function checkTable(state: State, split: Split, path: string, bytes: Uint8Array): void {
+function checkTable(state: State, split: Split, path: string): void {
   const { format = guessFormat(path), columns } = state.task.config.data;
   if (format === 'conll' || columns === undefined) throw new TypeError('the task is not one of classification');
-  const problems: Problem[] = [];
-  const cells = readRows(bytes, path, { format, columns, requireLabels: split !== 'test' }, problems);
-  state.findings.push(...lineFindings(path, problems));
+  const cells = readTable(state, path, { format, columns, requireLabels: split !== 'test' });
   const isLabelled = split !== 'test' || cells.some(({ label }) => label);
   if (!isLabelled) state.findings.push(unlabelled(path, cells));
-  const checks = checksOf(state, path, 'row');
+  const characters = cells.reduce((sum, { text = '', pair = '' }) => sum + text.length + pair.length, 0);
+  const checks = checksOf(state, path, 'row', characters);
   state.progress.start(path, cells.length);
   const { findings, counts, labels } = checkRows(cells, checks, {
     file: path,
@@ -210,14 +216,33 @@ function checkTable(state: State, split: Split, path: string, bytes: Uint8Array)
   });
 }
 
-function checkConll(state: State, split: Split, path: string, bytes: Uint8Array): void {
+/** By itself, so that nothing holds the bytes of a large file when its texts are looked at. */
+function readTable(state: State, path: string, options: RowOptions): Cells[] {
+  const bytes = readDataFile(path);
+  state.findings.push(...byteFindings(bytes, path));
+  const problems: Problem[] = [];
+  try {
+    return readRows(bytes, path, options, problems);
+  } finally {
+    state.findings.push(...lineFindings(path, problems));
+  }
+}
+
+function readTagged(state: State, path: string): ConllFile {
   const { columns } = state.task.config.data;
-  const { sentences, labels } = parseConll(bytes, path, {
+  const bytes = readDataFile(path);
+  state.findings.push(...byteFindings(bytes, path));
+  return parseConll(bytes, path, {
     wordColumn: typeof columns?.text === 'number' ? columns.text : undefined,
     labelColumn: typeof columns?.label === 'number' ? columns.label : undefined,
     labels: state.labels,
   });
-  const checks = checksOf(state, path, 'sentence');
+}
+
+function checkConll(state: State, split: Split, path: string): void {
+  const { sentences, labels } = readTagged(state, path);
+  const characters = sentences.reduce((sum, { words }) => sum + words.join('').length, 0);
+  const checks = checksOf(state, path, 'sentence', characters);
   state.progress.start(path, sentences.length);
   const { findings, counts, entities } = checkSentences(sentences, checks, {
     file: path,

@@ -15,15 +15,10 @@ export function reportText(report: CheckReport): string {
 
 function fileText({ split, file, examples, labels, entities, tokens }: FileReport): string {
   const unit = entities === undefined ? 'row' : 'sentence';
-  const rows = [
-    ...countRows('label', labels),
-    ...(entities === undefined ? [] : countRows('entity', entities)),
-    ...(tokens === undefined ? [] : tokenRows(tokens, examples)),
-  ];
-  const heading = `${split}: ${file}, ${plural(examples, unit)}`;
-  if (rows.length === 0) return heading;
-  const table = formatTable(rows, ['left', 'left', 'right', 'right']);
-  return [heading, ...table.split('\n').map((line) => `  ${line}`)].join('\n');
+  const rows = [...countRows('label', labels), ...countRows('entity', entities ?? [])];
+  const table = rows.length === 0 ? [] : formatTable(rows, ['left', 'left']).split('\n');
+  const lines = [...table, ...(tokens === undefined ? [] : tokenLines(tokens))];
+  return [`${split}: ${file}, ${plural(examples, unit)}`, ...lines.map((line) => `  ${line}`)].join('\n');
 }
 
 function countRows(title: string, counts: readonly LabelCount[]): string[][] {
@@ -41,13 +36,13 @@ function countRows(title: string, counts: readonly LabelCount[]): string[][] {
   return more === 0 ? rows : [...rows, ['', `... and ${more} more`, '', '']];
 }
 
-function tokenRows(tokens: TokenStatistics, examples: number): string[][] {
-  const { p50, p95, max, max_length: limit, truncated, texts, unknown } = tokens;
-  const sample = texts < examples ? ` (a sample of ${formatCount(texts)})` : '';
-  const over = `${percent(truncated, texts)} over ${formatCount(limit)}`;
+function tokenLines(tokens: TokenStatistics): string[] {
+  const { p50, p95, max, max_length: limit, truncated, texts, unknown, every } = tokens;
+  const over = `${percent(truncated, texts)} over ${formatCount(limit)} (model.max_length)`;
   return [
-    ['tokens', `p50 ${formatCount(p50)}, p95 ${formatCount(p95)}, max ${formatCount(max)}; ${over}${sample}`],
-    ['unknown', `${percent(unknown, tokens.tokens)} of ${plural(tokens.tokens, 'token')}`],
+    `tokens   p50 ${formatCount(p50)}, p95 ${formatCount(p95)}, max ${formatCount(max)}; ${over}`,
+    `unknown  ${percent(unknown, tokens.tokens)} of ${plural(tokens.tokens, 'token')}`,
+    ...(every === 1 ? [] : [`         of a sample: one text of ${every}, ${formatCount(texts)} in all`]),
   ];
 }
 

@@ -4,7 +4,7 @@ import type { Example } from '../data/example.js';
 import { continuesEntity, outside } from '../metrics/tags.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { longestFirst } from '../tokenization/truncate.js';
-import { unlimited } from './tokens.js';
+import { unlimited } from './unknown-causes.js';
 
 /** One example as the model sees it; as it is written with --json. */
 export interface ShownExample {

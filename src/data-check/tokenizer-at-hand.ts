@@ -9,13 +9,16 @@ import type { ResolvedTask } from '../task/load.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 
+/** The model of a task, and the file that its relative folder is relative to. */
+type ModelOfTask = Pick<ResolvedTask, 'model' | 'file'>;
+
 export type TokenizerAtHand =
   | { readonly tokenizer: Tokenizer }
   /** There is none on this machine, or none that can be used: why. */
   | { readonly reason: string };
 
 /** The tokenizer of the task's model, where it is on this machine: nothing is fetched for it. */
-export function tokenizerAtHand(task: ResolvedTask): TokenizerAtHand {
+export function tokenizerAtHand(task: ModelOfTask): TokenizerAtHand {
   try {
     const folder = folderAtHand(task);
     return typeof folder === 'string' ? { tokenizer: loadTokenizer(folder) } : folder;
@@ -25,7 +28,7 @@ export function tokenizerAtHand(task: ResolvedTask): TokenizerAtHand {
   }
 }
 
-function folderAtHand({ model, file }: ResolvedTask): string | { readonly reason: string } {
+function folderAtHand({ model, file }: ModelOfTask): string | { readonly reason: string } {
   if (model.kind === 'random') return model.vocab.path;
   const source = parseModelSource(model.source);
   // The task was checked: what cannot be parsed does not come here.
