@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { UserError } from './errors.js';
 
-// The largest of these are tokenizers, of some 30 MB; a string of JavaScript ends at 512 MiB.
-const maxBytes = 2 ** 28;
+// The largest of these are tokenizers, of up to 20 MB; what is made of them takes many times as much memory.
+const maxBytes = 2 ** 25;
 
 /**
  * Reads a file that belongs into memory as a whole: a configuration, a vocabulary.

@@ -343,6 +343,22 @@ describe('a hostile model', () => {
       'more than 100 deep',
     ],
     [
+      'a vocabulary of millions of empty lines',
+      () => {
+        take(checkpoint('huggingface'));
+        put('vocab.txt', '\n'.repeat(2 ** 22));
+      },
+      'lines, expected at most',
+    ],
+    [
+      'a header of millions of objects',
+      () => {
+        const json = `{"a":[${'{},'.repeat(2 ** 22)}0]}`;
+        weights('model.safetensors', header(BigInt(json.length), json));
+      },
+      'lists and objects',
+    ],
+    [
       'a configuration with a thousand million layers',
       () => {
         take(checkpoint('huggingface'));

@@ -1,7 +1,6 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { UserError } from '../errors.js';
 import { findFairseqFiles } from '../tokenization/fairseq.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
@@ -19,9 +18,6 @@ export interface TokenizerDescription {
   readonly lower_cases: boolean | null;
   readonly notes: readonly string[];
 }
-
-// Larger ones are not tokenizers; a string of JavaScript ends at 512 MiB.
-const mostBytes = 256 * 2 ** 20;
 
 /**
  * Describes the tokenizer of a folder; undefined where it has none.
@@ -49,20 +45,13 @@ export function describeTokenizer(folder: string): TokenizerDescription | undefi
 
 /** In the order in which they are looked for. */
 function kindOf(folder: string): string | undefined {
-  const has = (name: string): boolean => {
-    const size = statSync(join(folder, name), { throwIfNoEntry: false })?.size;
-    if (size !== undefined && size > mostBytes) throw tooLarge(join(folder, name), size);
-    return size !== undefined;
-  };
+  const has = (name: string): boolean => existsSync(join(folder, name));
   if (has('tokenizer.json')) return kindInJson(join(folder, 'tokenizer.json'));
   if (has('vocab.json') && has('merges.txt')) return 'byte-level BPE';
   if (has('spiece.model') || has('30k-clean.model')) return 'Unigram (SentencePiece)';
   if (has('vocab.txt')) return 'WordPiece';
   return existsSync(folder) && findFairseqFiles(folder) !== undefined ? "byte-level BPE (fairseq's files)" : undefined;
 }
-
-const tooLarge = (path: string, size: number): UserError =>
-  new UserError('files', `${path} has ${size} bytes, expected a tokenizer of at most ${mostBytes}`);
 
 const typed = z.looseObject({ type: z.string().optional() }).nullish().catch(undefined);
 const kindSchema = z.looseObject({ model: typed, decoder: typed });

@@ -1,10 +1,8 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { UserError } from '../errors.js';
+import { jsonExcess } from '../json-bounds.js';
 import { readSmallFile } from '../small-file.js';
 import { printable } from './file-bytes.js';
-
-// Real files have ten levels; what works through a value recursively ends at some thousands.
-const maxDepth = 100;
 
 /**
  * Reads a JSON file.
@@ -18,34 +16,13 @@ export function readJson(path: string, absent: string): unknown {
   const text = readSmallFile(path)
     .toString('utf8')
     .replace(/^\uFEFF/, '');
+  const excess = jsonExcess(text);
+  if (excess !== undefined) throw new UserError('files', `${path}: ${excess}`);
   try {
-    const value: unknown = JSON.parse(text);
-    if (depthOf(text) <= maxDepth) return value;
+    return JSON.parse(text);
   } catch (error) {
     throw new UserError('files', `${path}: ${error instanceof Error ? printable(error.message) : 'not JSON'}`);
   }
-  throw new UserError('files', `${path}: lists and objects more than ${maxDepth} deep in each other`);
-}
-
-/** How deep lists and objects lie in each other, in text that JSON.parse accepts. */
-function depthOf(json: string): number {
-  let [depth, deepest] = [0, 0];
-  for (let i = 0; i < json.length; i++) {
-    switch (json.charCodeAt(i)) {
-      case 0x22: // "
-        for (i++; json[i] !== '"'; i++) if (json[i] === '\\') i++;
-        break;
-      case 0x5b: // [
-      case 0x7b: // {
-        deepest = Math.max(deepest, ++depth);
-        break;
-      case 0x5d: // ]
-      case 0x7d: // }
-        depth--;
-        break;
-    }
-  }
-  return deepest;
 }
 
 /** Writes a JSON file beside and renames it into place. */

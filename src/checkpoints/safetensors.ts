@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { jsonExcess } from '../json-bounds.js';
 import { damagedFile, openForReading, printable, readFully, refuseGitLfs, writeFully } from './file-bytes.js';
 import { elementCount, readFloats, type FloatFormat } from './float-data.js';
 import type { StoredTensor, TensorFile, TensorToStore } from './stored-tensor.js';
@@ -57,8 +58,8 @@ export function openSafetensors(path: string): TensorFile {
   }
 }
 
-// A header beyond this is refused by the reference implementation too.
-const maxHeaderBytes = 100_000_000;
+// A hundred thousand tensors take some 15 MB; what is parsed takes many times as much memory as its text.
+const maxHeaderBytes = 2 ** 25;
 
 function readHeader(path: string, file: number): Map<string, StoredTensor> {
   const fileSize = fstatSync(file).size;
@@ -88,6 +89,8 @@ function parseHeader(path: string, file: number, length: number): Entry[] {
   const bytes = Buffer.alloc(length);
   readFully(path, file, bytes, 8);
   const text = bytes.toString('utf8');
+  const excess = jsonExcess(text);
+  if (excess !== undefined) throw damagedFile(path, `the header has ${excess}`);
   let json: unknown;
   try {
     json = JSON.parse(text);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { jsonExcess } from '../json-bounds.js';
 import { readSmallFile } from '../small-file.js';
 
 // A vocabulary may be wrong at each of its words.
@@ -8,6 +9,8 @@ const mostLines = 20;
 /** Reads and checks one JSON file. Throws UserError 'files' naming the file and what is wrong with it. */
 export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T {
   const text = readSmallFile(path).toString('utf8');
+  const excess = jsonExcess(text);
+  if (excess !== undefined) throw new UserError('files', `${path}: ${excess}`);
   let value: unknown;
   try {
     value = JSON.parse(text);
