@@ -18,12 +18,15 @@ const column = z.union([z.string(), z.int().nonnegative()]);
 
 const modelCardSchema = z.object({
   version: z.literal(1),
-  task: z.enum(['classification', 'pair-classification', 'ner']),
+  task: z.enum(['classification', 'pair-classification', 'multi-label-classification', 'ner']),
   labels: z.array(z.string()).min(2),
   maxLength: z.int().positive(),
   precision: z.enum(['fp32', 'bf16']),
   format: z.enum(['tsv', 'csv', 'jsonl', 'conll']).optional(),
   columns: z.object({ text: column, pair: column.optional(), label: column.optional() }).optional(),
+  /** Of sets of labels: what stands between them in a cell, and the probability from which on a label is given. */
+  labelSeparator: z.string().min(1).optional(),
+  threshold: z.number().min(0).max(1).optional(),
   /** Of entities: what the words of the training data were, which those of other texts have to be too. */
   words: z.enum(['characters', 'words']).optional(),
 });
@@ -64,6 +67,7 @@ export function writeModelHead(
 ): void {
   mkdirSync(folder, { recursive: true });
   const isNer = card.task === 'ner';
+  const isLabelSet = card.task === 'multi-label-classification';
   const id2label = Object.fromEntries(card.labels.map((label, id) => [String(id), label]));
   const label2id = Object.fromEntries(card.labels.map((label, id) => [label, id]));
   writeJson(join(folder, 'config.json'), {
@@ -71,7 +75,7 @@ export function writeModelHead(
     architectures: [`${classPrefixes[config.model_type]}For${isNer ? 'Token' : 'Sequence'}Classification`],
     id2label,
     label2id,
-    ...(isNer ? {} : { problem_type: 'single_label_classification' }),
+    ...(isNer ? {} : { problem_type: `${isLabelSet ? 'multi' : 'single'}_label_classification` }),
   });
   writeJson(join(folder, cardFile), card);
   for (const file of tokenizerFiles) {

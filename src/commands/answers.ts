@@ -1,4 +1,5 @@
 import type { LabelAnswer } from '../training/label-evaluation.js';
+import type { LabelSetAnswer } from '../training/label-set-evaluation.js';
 
 /** What t4 predict says of one text: an object of its JSON lines. Places count code points of the text from 0. */
 
@@ -34,7 +35,7 @@ export interface MaskAnswer {
   }[];
 }
 
-export type Answer = LabelAnswer | EntityAnswer | MaskAnswer;
+export type Answer = LabelAnswer | LabelSetAnswer | EntityAnswer | MaskAnswer;
 
 export const isMaskAnswer = (answer: Answer): answer is MaskAnswer => 'masks' in answer;
 

@@ -19,6 +19,7 @@ import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointSta
 import { deviceInUse, resolvePrecision, type Device } from '../training/device.js';
 import { evaluateWithBar, type Evaluation, type EvaluationSet } from '../training/evaluate.js';
 import { beginning } from '../training/loop.js';
+import { defaultThreshold } from '../training/label-set-evaluation.js';
 import { classWeightsOf, withLoss } from '../training/loss.js';
 import { checkFit, openStartingModel, type StartingModel } from '../training/model-source.js';
 import type { AdamWSettings } from '../training/optimizer.js';
@@ -263,14 +264,14 @@ function createRunPlan(prepared: Prepared, network: Network, trainer: Trainer, s
     schedule: { totalSteps: total, warmupSteps: warmupSteps(total, settings) },
     stepsPerEpoch,
     start,
-    saveModel() {
-      writeModelHead(modelFolder, model.config, cardOf(prepared), tokenizer.files);
+    saveModel(dev) {
+      writeModelHead(modelFolder, model.config, cardOf(prepared, dev), tokenizer.files);
       writeModelWeights(modelFolder, model.config, network.variables, trainer.weightReader());
     },
   };
 }
 
-const cardOf = ({ task, data, precision }: Prepared): ModelCard => ({
+const cardOf = ({ task, data, precision }: Prepared, dev: Evaluation | undefined): ModelCard => ({
   version: 1,
   task: task.config.task,
   labels: [...data.labels],
@@ -278,6 +279,8 @@ const cardOf = ({ task, data, precision }: Prepared): ModelCard => ({
   precision,
   format: task.config.data.format,
   columns: task.config.data.columns,
+  labelSeparator: task.config.data.label_separator,
+  threshold: dev?.threshold,
   words: data.words,
 });
 
@@ -289,7 +292,9 @@ async function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Rep
     evaluateWithBar(run.trainer.predict.bind(run.trainer), set, ui.bar(set.dataset.size, label));
   // A resumed run does not remember what it measured before; the best weights are at hand.
   const dev = outcome.bestDev ?? (data.dev === undefined ? undefined : await measure(data.dev, 'evaluating'));
-  const test = data.test === undefined ? undefined : await measure(data.test, 'testing');
+  // What was chosen on dev is kept: choosing it on test would flatter the model.
+  const testSet = data.test?.withThreshold?.(dev?.threshold ?? defaultThreshold) ?? data.test;
+  const test = testSet === undefined ? undefined : await measure(testSet, 'testing');
   const metrics = {
     best: state.best === undefined ? undefined : bestSummary(run, state.best, dev),
     test: test === undefined ? undefined : { ...devSummary(test), ...test.baseline },

@@ -4,6 +4,7 @@ import { UserError } from '../errors.js';
 import { predictDataset } from '../training/evaluate.js';
 import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
 import { labelAnswer } from '../training/label-evaluation.js';
+import { labelSetAnswer, predictLabelSets } from '../training/label-set-evaluation.js';
 import { columnsOf, inputFormatOf } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import type { LoadedPredictor, Predictor } from './predictor.js';
@@ -26,7 +27,7 @@ export function labelPredictor(model: FinishedModel, options: PredictOptions): P
 function layoutOf({ card }: FinishedModel, options: PredictOptions): UnlabelledLayout {
   const path = options.text === undefined && options.input !== '-' ? options.input : undefined;
   const format = inputFormatOf(options, card, path);
-  if (card?.task === 'classification' && options.pairColumn !== undefined) {
+  if (card !== undefined && card.task !== 'pair-classification' && options.pairColumn !== undefined) {
     throw new UserError('usage', '--pair-column: the model was trained on single texts');
   }
   if (format === 'lines')
@@ -35,7 +36,7 @@ function layoutOf({ card }: FinishedModel, options: PredictOptions): UnlabelledL
 }
 
 function load(finished: FinishedModel, precision: 'fp32' | 'bf16'): LoadedPredictor {
-  const { tokenizer, labels, maxLength } = finished;
+  const { tokenizer, labels, threshold, maxLength } = finished;
   const model = loadFinishedModel(finished, precision);
   const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId };
   let truncated = 0;
@@ -43,9 +44,13 @@ function load(finished: FinishedModel, precision: 'fp32' | 'bf16'): LoadedPredic
     async answer(examples, onBatch) {
       const dataset = encodeExamples(examples, tokenizer, maxLength);
       truncated += dataset.truncatedCount;
-      const predictions = await predictDataset(model.predict.bind(model), dataset, settings, onBatch);
-      if (predictions === undefined) return undefined;
-      return examples.map((_, i) => labelAnswer(predictions, i, labels));
+      const predict = model.predict.bind(model);
+      if (threshold !== undefined) {
+        const predictions = await predictLabelSets(predict, dataset, settings, onBatch);
+        return predictions && examples.map((_, i) => labelSetAnswer(predictions, i, labels, threshold));
+      }
+      const predictions = await predictDataset(predict, dataset, settings, onBatch);
+      return predictions && examples.map((_, i) => labelAnswer(predictions, i, labels));
     },
     get truncated() {
       return truncated;

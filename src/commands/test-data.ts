@@ -1,15 +1,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readConll } from '../data/conll.js';
+import { readConll, type TaggedSentence } from '../data/conll.js';
+import type { Example, LabelSetExample } from '../data/example.js';
 import { guessFormat } from '../data/format.js';
-import { readExamples } from '../data/read.js';
+import { readExamples, type ReadOptions } from '../data/read.js';
+import { readLabelSets } from '../data/read-label-sets.js';
 import { splitHeldOut } from '../data/split.js';
 import { withHint } from '../data/unlabelled.js';
 import { UserError } from '../errors.js';
 import { loadTask, type ResolvedTask } from '../task/load.js';
+import { defaultSeparator } from '../task/schema.js';
 import { entityTask } from '../training/entity-task.js';
 import type { EvaluationSet } from '../training/evaluate.js';
 import type { FinishedModel } from '../training/finished-model.js';
+import { labelSetTask } from '../training/label-set-task.js';
 import { labelTask } from '../training/label-task.js';
 import type { TaskMethods } from '../training/task-methods.js';
 import { columnsHint, columnsOf, formatHint } from './input-columns.js';
@@ -26,9 +30,10 @@ export interface TestData {
 
 /** Reads the file that the options name, or the split of the run's own task. */
 export function readTestData(options: TestOptions, model: FinishedModel): TestData {
-  return model.head === 'token'
-    ? { ...read(entityTask, readSentences, options, model), unit: 'sentence' }
-    : { ...read(labelTask, readLabelled, options, model), unit: 'example' };
+  if (model.head === 'token') return { ...read(entityTask, readSentences, options, model), unit: 'sentence' };
+  if (model.threshold === undefined) return { ...read(labelTask, readLabelled, options, model), unit: 'example' };
+  const { path, set } = read(labelSetTask, readSets, options, model);
+  return { path, set: set.withThreshold?.(model.threshold) ?? set, unit: 'example' };
 }
 
 interface Found<T> {
@@ -52,18 +57,27 @@ function read<T>(
   return { path, set: methods.evaluationSet(examples, labels, tokenizer, maxLength) };
 }
 
-const readLabelled: ReadFile<Parameters<typeof labelTask.groupOf>[0]> = (path, options, { card, labels }) => {
+const readLabelled: ReadFile<Example> = (path, options, model) => {
+  const readAll = () => readExamples(path, layoutOf(path, options, model));
+  return withHint(columnsHint, readAll).examples;
+};
+
+const readSets: ReadFile<LabelSetExample> = (path, options, model) => {
+  const separator = model.card?.labelSeparator ?? defaultSeparator;
+  const readAll = () => readLabelSets(path, { ...layoutOf(path, options, model), separator });
+  return withHint(columnsHint, readAll).examples;
+};
+
+function layoutOf(path: string, options: TestOptions, { card, labels }: FinishedModel): ReadOptions {
   if (options.format === 'conll') {
     throw new UserError('usage', '--format conll: the model labels texts, and conll has labels of words', formatHint);
   }
   const own = card?.format === 'conll' ? undefined : card?.format;
   const format = options.format ?? own ?? withHint(formatHint, () => guessFormat(path));
-  const columns = columnsOf(options, card, format);
-  const readAll = () => readExamples(path, { format, columns, labels, requireLabels: true });
-  return withHint(columnsHint, readAll).examples;
-};
+  return { format, columns: columnsOf(options, card, format), labels, requireLabels: true };
+}
 
-const readSentences: ReadFile<Parameters<typeof entityTask.groupOf>[0]> = (path, options, { card, labels }) => {
+const readSentences: ReadFile<TaggedSentence> = (path, options, { card, labels }) => {
   const { format = 'conll', pairColumn } = options;
   if (format !== 'conll' || pairColumn !== undefined) {
     const flag = pairColumn === undefined ? `--format ${format}` : '--pair-column';

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { assembleBatch, planBatches, type BatchPlan } from './batches.js';
 import { encodeExamples, lengthOf } from './encode.js';
+import { encodeLabelSets } from './encode-label-sets.js';
 import type { Example } from './example.js';
 import { createRandom } from './random.js';
 
@@ -70,6 +71,30 @@ describe('encodeExamples', () => {
 
   it('encodes nothing into nothing', () => {
     expect(encodeExamples([], tokenizer, 7)).to.deep.include({ size: 0, ids: new Uint16Array(0) });
+  });
+});
+
+describe('encodeLabelSets', () => {
+  const sets = encodeLabelSets(
+    [
+      { text: 'abc', line: 1, labels: [0, 2] },
+      { text: 'a', line: 2, labels: [] },
+      { text: 'b', line: 3 },
+    ],
+    4,
+    tokenizer,
+    7,
+  );
+
+  it('has a row of 0 and 1 for each example, and -1 where nothing is known', () => {
+    expect(sets.labels).to.deep.equal(Int32Array.from([1, 0, 1, 0, 0, 0, 0, 0, -1, -1, -1, -1]));
+    expect(sets).to.deep.include({ labelled: 'label-set', size: 3 });
+  });
+
+  it('gives batches the rows of their examples', () => {
+    const batch = assembleBatch(sets, Int32Array.from([1, 0]), { multipleOf: 8, padTokenId: 9 });
+    expect(batch.labels).to.deep.equal(Int32Array.from([0, 0, 0, 0, 1, 0, 1, 0]));
+    expect(batch).to.deep.include({ labelled: 'label-set', size: 2 });
   });
 });
 

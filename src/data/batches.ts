@@ -63,7 +63,7 @@ export interface Batch {
   tokenTypeIds: Int32Array;
   /** `[size, length]`: 1 for a token, 0 for padding. */
   attentionMask: Int32Array;
-  /** `[size]`, or `[size, length]` of tokens; -1 where there is no label. */
+  /** `[size]`, `[size, length]` of tokens, or `[size, labels]` of sets; -1 where there is no label. */
   labels: Int32Array;
   labelled: Labelled;
   /** `[size]`: which examples of the dataset these are. */
@@ -85,13 +85,14 @@ export function assembleBatch(
   for (const i of indices) longest = Math.max(longest, lengthOf(dataset, i));
   const length = Math.min(Math.ceil(longest / multipleOf) * multipleOf, dataset.maxLength);
   const size = indices.length;
+  const width = labelWidth(dataset, length);
   const batch: Batch = {
     size,
     length,
     inputIds: new Int32Array(size * length).fill(padTokenId),
     tokenTypeIds: new Int32Array(size * length),
     attentionMask: new Int32Array(size * length),
-    labels: dataset.labelled === 'token' ? new Int32Array(size * length).fill(-1) : new Int32Array(size),
+    labels: new Int32Array(size * width).fill(-1),
     labelled: dataset.labelled,
     indices,
     tokens: 0,
@@ -100,11 +101,24 @@ export function assembleBatch(
     const start = row * length;
     const end = start + lengthOf(dataset, i);
     batch.inputIds.set(dataset.ids.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
-    if (dataset.labelled === 'example') batch.labels[row] = dataset.labels[i]!;
-    else batch.labels.set(dataset.labels.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
+    if (dataset.labelled === 'token') {
+      batch.labels.set(dataset.labels.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
+    } else batch.labels.set(dataset.labels.subarray(i * width, (i + 1) * width), row * width);
     batch.tokenTypeIds.fill(1, start + dataset.firstLength[i]!, end);
     batch.attentionMask.fill(1, start, end);
     batch.tokens += end - start;
   });
   return batch;
+}
+
+/** Places for labels in each row of a batch. */
+function labelWidth({ labelled, labels, size }: EncodedDataset, length: number): number {
+  switch (labelled) {
+    case 'example':
+      return 1;
+    case 'token':
+      return length;
+    case 'label-set':
+      return size === 0 ? 0 : labels.length / size;
+  }
 }

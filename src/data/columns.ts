@@ -16,6 +16,8 @@ export interface Cells {
   text: string | undefined;
   pair: string | undefined;
   label: string | undefined;
+  /** The label's value where it is a list of labels: in JSONL, of rows that may have several. */
+  labels?: readonly string[] | undefined;
 }
 
 /** Whether the columns are names. Throws UserError 'usage' when some are names and some positions. */

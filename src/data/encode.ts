@@ -11,7 +11,10 @@ export interface EncodedDataset {
   readonly offsets: Uint32Array;
   /** Tokens of each example in segment 0: `[size]`. */
   readonly firstLength: Uint16Array;
-  /** Label ids, -1 where there is none: of each example `[size]`, or of each token, in the order of `ids`. */
+  /**
+   * Label ids, -1 where there is none: of each example `[size]`, or of each token, in the order of `ids`. Of sets of
+   * labels row-major `[size, labels]`: 1 where an example has the label, else 0; -1 where nothing is known.
+   */
   readonly labels: Int32Array;
   readonly labelled: Labelled;
   /** The most tokens an example may have; batches are never padded beyond it. */
@@ -20,8 +23,8 @@ export interface EncodedDataset {
   readonly truncatedCount: number;
 }
 
-/** What a label belongs to. */
-export type Labelled = 'example' | 'token';
+/** What a label belongs to: an example, a token, or an example that may have any number of them. */
+export type Labelled = 'example' | 'token' | 'label-set';
 
 /** Encodes all examples. `maxLength` counts the special tokens and is at most 65535. */
 export function encodeExamples(examples: readonly Example[], tokenizer: Tokenizer, maxLength: number): EncodedDataset {

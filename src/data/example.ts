@@ -8,3 +8,9 @@ export interface Example {
   /** Where the row starts in its file, from 1. */
   line: number;
 }
+
+/** One row that has any number of labels. */
+export interface LabelSetExample extends Omit<Example, 'label'> {
+  /** Positions in the list of label names, ascending; absent in unlabelled data. */
+  labels?: readonly number[];
+}

@@ -7,12 +7,14 @@ import { emptyLine } from './table.js';
 
 const objectSchema = z.record(z.string(), z.unknown());
 const labelSchema = z.union([z.string(), z.number(), z.boolean()]);
+const labelListSchema = z.array(labelSchema);
 
 /**
  * The wanted keys of a JSONL file, one object a line. A label may be a number or a boolean: it is taken as it is
  * spelled. A key that is missing or null counts as an absent column of that row.
  *
  * @param problems gets an entry for each line that is not an object, or has another type at a wanted key
+ * @param takesLists whether the label is a list of labels
  * @throws UserError 'usage' when columns are positions, 'data' when no line has a wanted key
  */
 export function jsonlCells(
@@ -21,6 +23,7 @@ export function jsonlCells(
   columns: Columns,
   requireLabels: boolean,
   problems: Problem[],
+  takesLists = false,
 ): Cells[] {
   if (!areNames(columns)) {
     throw new UserError('usage', `columns: got positions, expected the keys of the objects in a JSONL file`);
@@ -32,7 +35,7 @@ export function jsonlCells(
     try {
       const object = parseObject(text);
       for (const key of Object.keys(object)) keys.add(key);
-      cells.push(cellsOf(object, columns, i + 1));
+      cells.push(takesLists ? cellsWithList(object, columns, i + 1) : cellsOf(object, columns, i + 1));
     } catch (error) {
       if (!(error instanceof LineError)) throw error;
       problems.push({ line: i + 1, message: error.message });
@@ -71,11 +74,20 @@ function cellsOf(object: Record<string, unknown>, columns: Columns, line: number
   const label = valueAt(object, columns.label, labelSchema, 'a string, a number or a boolean');
   return {
     line,
-    text: valueAt(object, columns.text, z.string(), 'a string'),
-    pair: valueAt(object, columns.pair, z.string(), 'a string'),
+    ...textsOf(object, columns),
     label: label === undefined ? undefined : String(label),
   };
 }
+
+function cellsWithList(object: Record<string, unknown>, columns: Columns, line: number): Cells {
+  const labels = valueAt(object, columns.label, labelListSchema, 'a list of labels');
+  return { line, ...textsOf(object, columns), label: undefined, labels: labels?.map(String) };
+}
+
+const textsOf = (object: Record<string, unknown>, columns: Columns) => ({
+  text: valueAt(object, columns.text, z.string(), 'a string'),
+  pair: valueAt(object, columns.pair, z.string(), 'a string'),
+});
 
 function valueAt<T>(
   object: Record<string, unknown>,

@@ -38,13 +38,7 @@ export function readExamples(path: string, options: ReadOptions): ExampleFile {
 /** As readExamples, of bytes that are already read (standard input). `path` is the name to use in messages. */
 export function parseExamples(bytes: Uint8Array, path: string, options: ReadOptions): ExampleFile {
   const { columns, requireLabels } = options;
-  if (requireLabels && columns.label === undefined) {
-    throw new UserError(
-      'usage',
-      `${path}: labels are needed, and columns name no label column`,
-      'set data.columns.label',
-    );
-  }
+  checkLabelColumn(path, options);
   const problems: Problem[] = [];
   const cells = readCells(bytes, path, options, problems);
   const known = options.labels ?? collectLabels(cells.flatMap(({ label }) => (label ? [label] : [])));
@@ -56,20 +50,44 @@ export function parseExamples(bytes: Uint8Array, path: string, options: ReadOpti
     // One by one: a file may have more bad rows than a call may have arguments.
     for (const message of found) problems.push({ line: row.line, message });
   }
-  throwProblems(path, problems, problems.some(({ message }) => message === notUtf8) ? utf8Hint : undefined);
+  throwBadLines(path, problems);
   return { examples, labels: known };
 }
 
-function readCells(
+/** Throws UserError 'usage' where labels are needed and no column is said to have them. */
+export function checkLabelColumn(path: string, { columns, requireLabels }: RowsOptions): void {
+  if (!requireLabels || columns.label !== undefined) return;
+  throw new UserError(
+    'usage',
+    `${path}: labels are needed, and columns name no label column`,
+    'set data.columns.label',
+  );
+}
+
+/** Throws UserError 'data' naming every bad line; returns where there is none. */
+export function throwBadLines(path: string, problems: readonly Problem[]): void {
+  throwProblems(path, problems, problems.some(({ message }) => message === notUtf8) ? utf8Hint : undefined);
+}
+
+type RowsOptions = Pick<ReadOptions, 'format' | 'columns' | 'requireLabels'>;
+
+/**
+ * The wanted columns of each row.
+ *
+ * @param problems gets an entry for each bad line
+ * @param takesLists whether labels are lists, in JSONL
+ */
+export function readCells(
   bytes: Uint8Array,
   path: string,
-  { format, columns, requireLabels }: ReadOptions,
+  { format, columns, requireLabels }: RowsOptions,
   problems: Problem[],
+  takesLists = false,
 ): Cells[] {
   const lines = decodeLines(bytes, path, problems);
   switch (format) {
     case 'jsonl':
-      return jsonlCells(path, lines, columns, requireLabels, problems);
+      return jsonlCells(path, lines, columns, requireLabels, problems, takesLists);
     case 'csv':
       // A quoted field may span a line that is not UTF-8, so there is no going on without it.
       throwProblems(path, problems, utf8Hint);

@@ -19,6 +19,9 @@ export const tokenId = z.int(tokenForm).nonnegative(tokenForm);
 export const only = <T extends string | number | boolean>(value: T) =>
   z.literal(value, `only ${String(value)} is supported`).nullish();
 
+/** What a classifier's labels are, in Transformers' words. */
+const problemTypes = ['single_label_classification', 'multi_label_classification'] as const;
+
 /** Keys of every family; those that would change the arithmetic, and are not this model's, are refused. */
 export const commonFields = {
   vocab_size: size.describe('rows of the word embedding'),
@@ -28,7 +31,10 @@ export const commonFields = {
   is_decoder: only(false),
   add_cross_attention: only(false),
   pruned_heads: z.record(z.string(), z.never('pruned heads are not supported')).nullish(),
-  problem_type: only('single_label_classification'),
+  problem_type: z
+    .enum(problemTypes, `only ${problemTypes.join(' and ')} are supported`)
+    .nullish()
+    .describe('of a classifier: one label a text, or any number'),
   quantization_config: z.undefined('quantized checkpoints are not supported').optional(),
   id2label: z.record(z.string(), z.string('expected the name of a label')).nullish(),
 };

@@ -6,6 +6,7 @@ import { bert } from './bert.js';
 import { distilbert } from './distilbert.js';
 import { electra } from './electra.js';
 import { meanCrossEntropy, meanLabelledCrossEntropy } from './layers.js';
+import { meanBinaryCrossEntropy } from './losses.js';
 import type { Forward, Head, Model } from './model.js';
 import type { ModelConfig } from './model-config.js';
 import { roberta } from './roberta.js';
@@ -17,16 +18,20 @@ export interface Network {
   readonly variables: readonly VariableSpec[];
   /** [B, labels] of sequences, [B * S, labels] of tokens */
   readonly logits: Forward;
-  /** What a label belongs to: int32 [B] of sequences, [B, S] of tokens with -1 where there is none. */
+  /**
+   * What a label belongs to: int32 [B] of sequences, [B, S] of tokens with -1 where there is none, [B, labels] of 0 and 1
+   * where a sequence may have any number.
+   */
   readonly labelled: Labelled;
   /** The mean loss of a batch, a scalar. */
   readonly loss: (logits: Tensor, labels: Tensor) => Tensor;
 }
 
-/** What differs between a network that labels sequences and one that labels tokens. */
+/** What differs between networks that label sequences and those that label tokens. */
 const objectives = {
   example: { labelled: 'example', loss: meanCrossEntropy },
   token: { labelled: 'token', loss: meanLabelledCrossEntropy },
+  'label-set': { labelled: 'label-set', loss: meanBinaryCrossEntropy },
 } as const satisfies Record<Labelled, Pick<Network, 'labelled' | 'loss'>>;
 
 /** The model of a configuration, whichever family it is of. */
@@ -51,6 +56,12 @@ export function modelOf(config: ModelConfig): Model {
 export function sequenceClassifier(config: ModelConfig, labels: number): Network {
   const model = modelOf(config);
   return network(model, model.classifier(labels), 'example');
+}
+
+/** Any number of labels a sequence. */
+export function labelSetClassifier(config: ModelConfig, labels: number): Network {
+  const model = modelOf(config);
+  return network(model, model.classifier(labels), 'label-set');
 }
 
 /** One label a token. */

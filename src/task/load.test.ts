@@ -133,7 +133,7 @@ training:
 `;
     expect(complaint(() => load(text))).to.deep.equal([
       '13 problems in the task:',
-      'task.yaml:1:7: task: got "clasification", expected classification, pair-classification or ner (other tasks are not supported yet) (did you mean classification?)',
+      'task.yaml:1:7: task: got "clasification", expected classification, pair-classification, multi-label-classification or ner (other tasks are not supported yet) (did you mean classification?)',
       'task.yaml:2:1: langage: unknown key (did you mean language?)',
       'task.yaml:3:1: batch_size: unknown key (did you mean training.batch_size?)',
       'task.yaml:5:10: data.train: got 3, expected the path of a file',

@@ -65,7 +65,9 @@ describe('task schema', () => {
       'training.ema_decay': 'not supported yet: must be 0',
       'training.fgm_epsilon': 'not supported yet: must be 0',
     });
-    expect(issues({ ...minimal, task: 'summary' }).task).to.contain('classification, pair-classification or ner');
+    expect(issues({ ...minimal, task: 'summary' }).task).to.contain(
+      'classification, pair-classification, multi-label-classification or ner',
+    );
   });
 
   it('turns numeric labels into text and refuses repeated ones', () => {
@@ -156,6 +158,30 @@ describe('task schema', () => {
     expect(issues(withTraining({ label_smoothing: 0.1, focal_gamma: 2 }))['training.label_smoothing']).to.contain(
       'focal_gamma is given',
     );
+  });
+
+  it('has metrics for each task, and one of them by default', () => {
+    const metricOf = (task: object) => accepted(task).training.metric;
+    const ner = { ...minimal, task: 'ner', data: { train: 'train.txt' } };
+    const sets = { ...minimal, task: 'multi-label-classification' };
+    expect([metricOf(minimal), metricOf(ner), metricOf(sets)]).to.deep.equal(['accuracy', 'f1', 'micro_f1']);
+    expect(metricOf({ ...sets, training: { metric: 'subset_accuracy' } })).to.equal('subset_accuracy');
+    expect(issues({ ...sets, training: { metric: 'accuracy' } })).to.deep.equal({
+      'training.metric': 'expected micro_f1, macro_f1 or subset_accuracy (task is multi-label-classification)',
+    });
+    expect(issues({ ...ner, training: { metric: 'micro_f1' } })).to.have.key('training.metric');
+    expect(issues(withTraining({ metric: 'micro_f1' }))['training.metric']).to.contain('(task is classification)');
+  });
+
+  it('has binary cross entropy for sets of labels, and a separator for them alone', () => {
+    const sets = { ...minimal, task: 'multi-label-classification' };
+    expect(issues({ ...sets, data: { ...minimal.data, label_separator: '|' } })).to.deep.equal({});
+    expect(issues(withData({ label_separator: '|' }))).to.have.key('data.label_separator');
+    const training = { class_weights: 'auto', label_smoothing: 0.1, focal_gamma: 2 };
+    for (const [key, value] of Object.entries(training)) {
+      expect(issues({ ...sets, training: { [key]: value } }), key).to.have.key(`training.${key}`);
+    }
+    expect(accepted(accepted(sets))).to.deep.equal(accepted(sets));
   });
 
   it('refuses two ways of saying one thing', () => {

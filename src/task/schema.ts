@@ -3,7 +3,10 @@ import { expectedSource, isModelSource, sourceForms } from '../sources/source.js
 import { choice, flag, notYet, number, text, wholeNumber } from './fields.js';
 
 /** What can be trained in this version. */
-export const taskKinds = ['classification', 'pair-classification', 'ner'] as const;
+export const taskKinds = ['classification', 'pair-classification', 'multi-label-classification', 'ner'] as const;
+
+/** What stands between the labels of a cell unless `data.label_separator` says otherwise. */
+export const defaultSeparator = ',';
 
 /** A rule about several keys runs whenever those keys are good, whatever is wrong elsewhere: all problems at once. */
 function ifGood(part: z.ZodType): { when: (payload: { readonly value: unknown }) => boolean } {
@@ -55,6 +58,10 @@ const dataSchema = z
       dev_fraction: number({ min: 0, max: 0.5 })
         .default(0)
         .describe('share of train held out for evaluation when there is no dev file'),
+      label_separator: text('what stands between two labels')
+        .optional()
+        .meta({ default: defaultSeparator })
+        .describe('of multi-label-classification: what stands between the labels of a cell; in jsonl they are a list'),
       labels: z
         .array(labelSchema, 'expected a list of labels')
         .min(2, 'expected at least two labels')
@@ -121,7 +128,19 @@ const modelSchema = z
   })
   .describe('the model that is fine-tuned');
 
-const metrics = ['accuracy', 'macro_f1', 'f1', 'precision', 'recall'] as const;
+const metrics = ['accuracy', 'macro_f1', 'f1', 'precision', 'recall', 'micro_f1', 'subset_accuracy'] as const;
+type Metric = (typeof metrics)[number];
+
+/** The scores of each task that may decide which epoch is the best; the first does where nothing is said. */
+const taskMetrics = {
+  classification: ['accuracy', 'macro_f1'],
+  'pair-classification': ['accuracy', 'macro_f1'],
+  'multi-label-classification': ['micro_f1', 'macro_f1', 'subset_accuracy'],
+  ner: ['f1', 'precision', 'recall', 'accuracy', 'macro_f1'],
+} as const satisfies Record<(typeof taskKinds)[number], readonly Metric[]>;
+
+const metricsOf = (task: keyof typeof taskMetrics): readonly Metric[] => taskMetrics[task];
+const defaultMetric = (task: keyof typeof taskMetrics): Metric => taskMetrics[task][0];
 
 const classWeightsSchema = z
   .union(
@@ -132,6 +151,16 @@ const classWeightsSchema = z
     'what the examples of each label count in the loss; a label that is not named: 1; ' +
       "auto: inversely to how many there are, as scikit-learn's class_weight='balanced'; absent: all the same",
   );
+
+const lossKeys = {
+  class_weights: classWeightsSchema.optional(),
+  label_smoothing: number({ min: 0, below: 1 })
+    .default(0)
+    .describe('share of each target that is spread evenly over all labels'),
+  focal_gamma: number({ min: 0 })
+    .default(0)
+    .describe('focal loss (Lin et al. 2017): how much less counts what is nearly right; 0: cross entropy'),
+};
 
 const trainingObject = z.strictObject(
   {
@@ -154,13 +183,7 @@ const trainingObject = z.strictObject(
     gradient_accumulation: notYet(1).default(1).describe('batches of a step'),
     ema_decay: notYet(0).default(0).describe('decay of the moving average of the weights; 0: off'),
     fgm_epsilon: notYet(0).default(0).describe('size of the adversarial step on the embeddings; 0: off'),
-    class_weights: classWeightsSchema.optional(),
-    label_smoothing: number({ min: 0, below: 1 })
-      .default(0)
-      .describe('share of each target that is spread evenly over all labels'),
-    focal_gamma: number({ min: 0 })
-      .default(0)
-      .describe('focal loss (Lin et al. 2017): how much less counts what is nearly right; 0: cross entropy'),
+    ...lossKeys,
     precision: choice(['auto', 'fp32', 'bf16'])
       .default('auto')
       .describe('matrix products in fp32 or bf16; auto: bf16 where the hardware is fast at it'),
@@ -173,7 +196,8 @@ const trainingObject = z.strictObject(
       .optional()
       .describe(
         'decides which epoch on dev is the best: accuracy (the default) or macro_f1; of ner f1 (the default), ' +
-          'precision, recall, accuracy or macro_f1',
+          'precision, recall, accuracy or macro_f1; of multi-label-classification micro_f1 (the default), macro_f1 or ' +
+          'subset_accuracy',
       ),
     log_every: wholeNumber({ min: 1 }).default(10).describe('steps between two lines of log.jsonl'),
     keep: wholeNumber({ min: 1 }).default(2).describe('newest checkpoints kept, besides the best'),
@@ -191,7 +215,7 @@ const trainingSchema = trainingObject
   .refine((training) => training.label_smoothing === 0 || training.focal_gamma === 0, {
     path: ['label_smoothing'],
     error: 'expected 0 or absent, because focal_gamma is given (a focal loss has no spread targets)',
-    ...ifGood(z.looseObject({ label_smoothing: z.number().default(0), focal_gamma: z.number().default(0) })),
+    ...ifGood(z.looseObject({ label_smoothing: lossKeys.label_smoothing, focal_gamma: lossKeys.focal_gamma })),
   })
   .transform(({ warmup_ratio, ...others }) => ({
     ...others,
@@ -223,6 +247,23 @@ const taskAndMetric = z.looseObject({
   task: taskObject.shape.task,
   training: z.looseObject({ metric: z.enum(metrics).optional() }).optional(),
 });
+
+const taskAndSeparator = z.looseObject({
+  task: taskObject.shape.task,
+  data: z.looseObject({ label_separator: z.string().optional() }),
+});
+const taskAndLoss = z.looseObject({
+  task: taskObject.shape.task,
+  training: z.looseObject(lossKeys).optional(),
+});
+
+const isMultiLabel = (task: (typeof taskKinds)[number]): boolean => task === 'multi-label-classification';
+const binaryLoss = 'task is multi-label-classification, whose loss is binary cross entropy';
+
+function metricNames(task: (typeof taskKinds)[number]): string {
+  const names = metricsOf(task);
+  return `${names.slice(0, -1).join(', ')} or ${names.at(-1)!} (task is ${task})`;
+}
 
 /** A task file: all keys, defaults, ranges and rules. */
 export const taskSchema = taskObject
@@ -256,15 +297,35 @@ export const taskSchema = taskObject
     error: 'expected tsv, csv or jsonl (conll belongs to task: ner)',
     ...ifGood(taskAndFormat),
   })
-  .refine((task) => task.task === 'ner' || ['accuracy', 'macro_f1'].includes(task.training.metric ?? 'accuracy'), {
+  .refine((task) => isMultiLabel(task.task) || task.data.label_separator === undefined, {
+    path: ['data', 'label_separator'],
+    error: 'expected none (it belongs to task: multi-label-classification)',
+    ...ifGood(taskAndSeparator),
+  })
+  .refine((task) => !isMultiLabel(task.task) || task.training.class_weights === undefined, {
+    path: ['training', 'class_weights'],
+    error: `expected none (${binaryLoss})`,
+    ...ifGood(taskAndLoss),
+  })
+  .refine((task) => !isMultiLabel(task.task) || task.training.label_smoothing === 0, {
+    path: ['training', 'label_smoothing'],
+    error: `expected 0 or absent (${binaryLoss})`,
+    ...ifGood(taskAndLoss),
+  })
+  .refine((task) => !isMultiLabel(task.task) || task.training.focal_gamma === 0, {
+    path: ['training', 'focal_gamma'],
+    error: `expected 0 or absent (${binaryLoss})`,
+    ...ifGood(taskAndLoss),
+  })
+  .refine((task) => metricsOf(task.task).includes(task.training.metric ?? defaultMetric(task.task)), {
     path: ['training', 'metric'],
-    error: 'expected accuracy or macro_f1 (the others belong to task: ner)',
+    error: ({ input }) => `expected ${metricNames(taskAndMetric.parse(input).task)}`,
     ...ifGood(taskAndMetric),
   })
   // Written out, so that a resolved task says what decides.
   .transform((task) => ({
     ...task,
-    training: { ...task.training, metric: task.training.metric ?? (task.task === 'ner' ? 'f1' : 'accuracy') },
+    training: { ...task.training, metric: task.training.metric ?? defaultMetric(task.task) },
   }));
 
 export type TaskConfig = z.infer<typeof taskSchema>;

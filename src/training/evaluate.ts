@@ -20,6 +20,8 @@ export interface Evaluation {
   readonly scores: Readonly<Record<string, number>>;
   /** What the scores are to be seen against, by the names that metrics.json has. */
   readonly baseline: Readonly<Record<string, number>>;
+  /** Of sets of labels: the probability from which on a label is given. */
+  readonly threshold?: number;
   /** The main score in words, such as `accuracy 0.8825`. */
   readonly headline: string;
   /** The baseline in words; empty where there is none. */
@@ -43,6 +45,8 @@ export interface EvaluationSet {
   readonly size: number;
   /** @returns undefined where `onBatch` ended it */
   evaluate(predict: Predict, onBatch?: OnBatch): Promise<Evaluation | undefined>;
+  /** Of sets of labels: the same with a threshold that was chosen before. By itself the set chooses the best one. */
+  withThreshold?(threshold: number): EvaluationSet;
 }
 
 /**

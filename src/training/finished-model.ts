@@ -15,6 +15,7 @@ import { parseModelSource } from '../sources/source.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import type { Reporter } from '../ui/reporter.js';
+import { defaultThreshold } from './label-set-evaluation.js';
 import { checkFit } from './model-source.js';
 import { inferenceProgram } from './program.js';
 import { openModel, type Model } from './trainer.js';
@@ -32,6 +33,8 @@ export interface FinishedModel {
   readonly head: HeadKind;
   /** Names by label id. */
   readonly labels: readonly string[];
+  /** The probability from which on a label is given, where a text may have any number; undefined where it has one. */
+  readonly threshold: number | undefined;
   readonly tokenizer: Tokenizer;
   /** The most tokens a text is given. */
   readonly maxLength: number;
@@ -80,14 +83,22 @@ export function openFinishedModel(folder: string): FinishedModel {
   try {
     const head = card === undefined ? headOf(checkpoint) : card.task === 'ner' ? 'token' : 'sequence';
     const labels = card?.labels ?? labelsOf(checkpoint, head);
+    const threshold = takesSets(card, checkpoint, head) ? (card?.threshold ?? defaultThreshold) : undefined;
     const tokenizer = loadTokenizer(folder);
     const maxLength = card?.maxLength ?? defaultMaxLength(checkpoint);
     checkFit(checkpoint.config, tokenizer, maxLength);
-    return { folder, checkpoint, card, head, labels, tokenizer, maxLength, precision: card?.precision ?? 'auto' };
+    const precision = card?.precision ?? 'auto';
+    return { folder, checkpoint, card, head, labels, threshold, tokenizer, maxLength, precision };
   } catch (error) {
     checkpoint.close();
     throw error;
   }
+}
+
+/** Whether a text may have any number of labels: as the card says, else the configuration. */
+function takesSets(card: ModelCard | undefined, { config }: Checkpoint, head: HeadKind): boolean {
+  if (card !== undefined) return card.task === 'multi-label-classification';
+  return head === 'sequence' && config.problem_type === 'multi_label_classification';
 }
 
 /** Loads the weights. */

@@ -1,4 +1,4 @@
-import { encodeExamples } from '../data/encode.js';
+import { encodeExamples, type EncodedDataset } from '../data/encode.js';
 import type { Example } from '../data/example.js';
 import { guessFormat } from '../data/format.js';
 import { checkLabels } from '../data/labels.js';
@@ -7,6 +7,12 @@ import { sequenceClassifier } from '../models/network.js';
 import { labelledExamples } from './label-evaluation.js';
 import { plural } from '../ui/format.js';
 import type { TaskMethods } from './task-methods.js';
+
+/** What became of texts that are longer than the model takes, in words. */
+export function textsNote({ truncatedCount: cut, maxLength }: EncodedDataset): string {
+  const limit = `${maxLength} (model.max_length)`;
+  return cut === 0 ? `none over ${limit}` : `${plural(cut, 'example')} cut to ${limit}`;
+}
 
 /** Texts, or pairs of texts, that have one label each. */
 export const labelTask: TaskMethods<Example> = {
@@ -21,9 +27,7 @@ export const labelTask: TaskMethods<Example> = {
   wordsOf: () => undefined,
   encode(examples, _labels, tokenizer, maxLength) {
     const dataset = encodeExamples(examples, tokenizer, maxLength);
-    const { truncatedCount: cut } = dataset;
-    const limit = `${maxLength} (model.max_length)`;
-    return { dataset, lengthNote: cut === 0 ? `none over ${limit}` : `${plural(cut, 'example')} cut to ${limit}` };
+    return { dataset, lengthNote: textsNote(dataset) };
   },
   evaluationSet: (examples, labels, tokenizer, maxLength) =>
     labelledExamples(examples, encodeExamples(examples, tokenizer, maxLength), labels, tokenizer.padTokenId),

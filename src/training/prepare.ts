@@ -5,6 +5,7 @@ import type { ResolvedTask } from '../task/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { entityTask } from './entity-task.js';
 import type { EvaluationSet } from './evaluate.js';
+import { labelSetTask } from './label-set-task.js';
 import { labelTask } from './label-task.js';
 import type { TaskMethods, WordKind } from './task-methods.js';
 
@@ -34,7 +35,15 @@ export interface TaskExamples<T> {
 export type WithMethods<Result> = <T>(methods: TaskMethods<T>) => Result;
 
 export function withMethods<Result>(kind: TaskKind, use: WithMethods<Result>): Result {
-  return kind === 'ner' ? use(entityTask) : use(labelTask);
+  switch (kind) {
+    case 'classification':
+    case 'pair-classification':
+      return use(labelTask);
+    case 'multi-label-classification':
+      return use(labelSetTask);
+    case 'ner':
+      return use(entityTask);
+  }
 }
 
 /**

@@ -85,11 +85,23 @@ const encoderInputsOf = (inputs: NamedTensors): EncoderInputs => ({
   attentionMask: inputs.attentionMask!,
 });
 
+function labelsOf({ labelled, variables }: Network): TensorSpec {
+  switch (labelled) {
+    case 'example':
+      return { dtype: 'int32', shape: [dimension('batch')] };
+    case 'token':
+      return tokens;
+    case 'label-set':
+      // One for each entry of the head's bias, a classifier's last variable.
+      return { dtype: 'int32', shape: [dimension('batch'), variables.at(-1)!.shape[0]!] };
+  }
+}
+
 function trainFunction(options: TrainingProgramOptions): FunctionSpec {
   return {
     inputs: {
       ...encoderInputs,
-      labels: options.network.labelled === 'token' ? tokens : { dtype: 'int32', shape: [dimension('batch')] },
+      labels: labelsOf(options.network),
       dropoutSeed: { dtype: 'int32', shape: [2] },
       stepSize: scalar,
       epsilon: scalar,

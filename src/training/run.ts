@@ -23,8 +23,8 @@ export interface Run {
   readonly schedule: ScheduleSettings;
   readonly stepsPerEpoch: number;
   readonly start: CheckpointState;
-  /** Writes the model folder from the trainer's present weights. */
-  saveModel(): void;
+  /** Writes the model folder from the trainer's present weights, and what `dev` has chosen for them. */
+  saveModel(dev: Evaluation | undefined): void;
 }
 
 export interface RunOutcome {
@@ -74,7 +74,7 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
         report(run, event, ui, state.seconds);
         progress.meanwhile({ saving: 'the weights' });
         // Before the checkpoint that says so: a run that dies between the two comes here again.
-        if (event.isBest) run.saveModel();
+        if (event.isBest) run.saveModel(event.metrics);
         save(run, state);
         progress.meanwhile(undefined);
         saved = state;
@@ -176,10 +176,20 @@ function save(run: Run, state: CheckpointState): void {
 }
 
 /** Numbers of the dev set as they stand in log.jsonl and metrics.json. */
-export const devSummary = ({ loss, scores }: Evaluation): Record<string, number> => ({ loss, ...scores });
+export const devSummary = ({ loss, scores, threshold }: Evaluation): Record<string, number> => ({
+  loss,
+  ...scores,
+  ...(threshold === undefined ? {} : { threshold }),
+});
 
 /** Names of scores as they stand in a sentence, where that is not the key. */
-const scoreNames: Readonly<Record<string, string>> = { f1: 'F1', macro_f1: 'macro F1', mcc: 'MCC' };
+const scoreNames: Readonly<Record<string, string>> = {
+  f1: 'F1',
+  macro_f1: 'macro F1',
+  mcc: 'MCC',
+  micro_f1: 'micro F1',
+  subset_accuracy: 'subset accuracy',
+};
 
 function report(run: Run, event: EvaluationEvent, ui: Reporter, seconds: number): void {
   const { step, metrics: dev, isBest } = event;

@@ -39,6 +39,9 @@ function inputsOf({ size, length, inputIds, tokenTypeIds, attentionMask }: Batch
   };
 }
 
+const labelsShape = ({ labelled, size, labels }: Batch): number[] =>
+  labelled === 'example' ? [size] : [size, labels.length / size];
+
 /** Loads an inference program. */
 export function openModel(program: Program): Model {
   const session = openSession(program);
@@ -103,7 +106,7 @@ export function openTrainer(program: Program, optimizer: AdamWSettings, seed: nu
       const factors = adamWFactors(optimizer, learningRate, step + 1);
       const inputs = {
         ...inputsOf(batch),
-        labels: { shape: batch.labelled === 'token' ? [batch.size, batch.length] : [batch.size], data: batch.labels },
+        labels: { shape: labelsShape(batch), data: batch.labels },
         dropoutSeed: { shape: [2], data: Int32Array.of(seed, step) },
         stepSize: scalar(factors.stepSize),
         epsilon: scalar(factors.epsilon),

@@ -2,7 +2,7 @@
 
 Reads {"source", "config", "head", "folder", "numLabels", "settings", "batches"} from stdin. With `source`, the encoder of
 that folder and a new head are written to `folder` first; with `config` (BertConfig's settings), a random model; training
-starts from `folder`. `head` is "sequence" or "token". Prints {"losses", "gradNorms"}, one a batch.
+starts from `folder`. `head` is "sequence", "token" or "label-set" (any number of labels a sequence). Prints {"losses", "gradNorms"}, one a batch.
 """
 
 import json
@@ -16,7 +16,11 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-CLASSES = {"sequence": BertForSequenceClassification, "token": BertForTokenClassification}
+CLASSES = {
+    "sequence": BertForSequenceClassification,
+    "token": BertForTokenClassification,
+    "label-set": BertForSequenceClassification,
+}
 
 torch.set_num_threads(2)
 
@@ -30,18 +34,20 @@ def parameter_groups(model, weight_decay):
     ]
 
 
-def tensors(batch):
+def tensors(batch, head):
     size, length = batch["size"], batch["length"]
     rows = {name: torch.tensor(batch[name]).view(size, length) for name in ("input_ids", "token_type_ids")}
     mask = torch.tensor(batch["attention_mask"]).view(size, length)
     labels = torch.tensor(batch["labels"])
-    if len(labels) == size * length:
+    if head == "label-set":
+        labels = labels.view(size, -1).float()
+    if head == "token":
         # PyTorch leaves out -100, t4 -1.
         labels = labels.view(size, length).masked_fill(labels.view(size, length) < 0, -100)
     return {**rows, "attention_mask": mask, "labels": labels}
 
 
-def train(model, settings, batches):
+def train(model, head, settings, batches):
     optimizer = torch.optim.AdamW(
         parameter_groups(model, settings["weightDecay"]),
         lr=settings["learningRate"],
@@ -52,7 +58,7 @@ def train(model, settings, batches):
     losses, norms = [], []
     model.train()
     for batch in batches:
-        loss = model(**tensors(batch)).loss
+        loss = model(**tensors(batch, head)).loss
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), settings["maxGradNorm"]).item())
         optimizer.step()
@@ -75,9 +81,13 @@ def main():
             model.classifier.bias.normal_(0.0, 0.2)
         model.save_pretrained(request["folder"])
     model = kind.from_pretrained(
-        request["folder"], hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, classifier_dropout=0.0
+        request["folder"],
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        classifier_dropout=0.0,
+        problem_type="multi_label_classification" if request["head"] == "label-set" else None,
     )
-    json.dump(train(model, request["settings"], request["batches"]), sys.stdout)
+    json.dump(train(model, request["head"], request["settings"], request["batches"]), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import { encodeExamples } from '../../src/data/encode.js';
 import { createRandom } from '../../src/data/random.js';
 import { readExamples } from '../../src/data/read.js';
 import { withDropout } from '../../src/models/model-config.js';
-import { sequenceClassifier, tokenClassifier } from '../../src/models/network.js';
+import { labelSetClassifier, sequenceClassifier, tokenClassifier } from '../../src/models/network.js';
 import { resolvePypiModel } from '../../src/sources/pypi.js';
 import { loadTokenizer } from '../../src/tokenization/load.js';
 import { encodeSentences } from '../../src/training/entity-task.js';
@@ -42,7 +42,7 @@ const adamW: AdamWSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDe
 function trainInPython(given: {
   source?: string;
   config?: object;
-  head?: 'token';
+  head?: 'token' | 'label-set';
   folder: string;
   numLabels: number;
   settings: Settings;
@@ -157,6 +157,25 @@ describe(`${steps} training steps compared with PyTorch's AdamW`, () => {
     expect(Math.max(...expected.gradNorms)).to.be.above(1.5);
     expect(Math.min(...expected.gradNorms)).to.be.below(0.9);
     const got = trainHere(root, tinyLabels, settings, batches);
+    expectEqual(got.losses, expected.losses, 1e-4);
+    expectEqual(got.gradNorms, expected.gradNorms, 1e-4);
+  });
+
+  it('have equal losses where a sequence has any number of labels', () => {
+    const files = { dtype: 'float32', shards: false, oldNames: false, prefix: true };
+    askPython(
+      'reference_model.py',
+      { models: [{ folder: root, config: tinyConfig, files }], batch: tinyBatch },
+      z.unknown(),
+    );
+    const settings: Settings = { ...adamW, learningRate: 0.01, warmupSteps: 5, totalSteps: steps, maxGradNorm: 1 };
+    const random = createRandom(4);
+    const batches = randomBatches().map((batch): Batch => {
+      const labels = Int32Array.from({ length: batch.size * tinyLabels }, () => random(2));
+      return { ...batch, labels, labelled: 'label-set' };
+    });
+    const expected = trainInPython({ head: 'label-set', folder: root, numLabels: tinyLabels, settings, batches });
+    const got = trainHere(root, tinyLabels, settings, batches, labelSetClassifier);
     expectEqual(got.losses, expected.losses, 1e-4);
     expectEqual(got.gradNorms, expected.gradNorms, 1e-4);
   });
