@@ -241,7 +241,7 @@ describe('t4 data', () => {
           'warning near-leak dev.tsv:13',
           'warning leak test.tsv:12',
           'warning leak test.tsv:11',
-          'warning rare-label train.tsv',
+          'warning rare-label train.tsv:54',
           'warning label-without-example dev.tsv',
           'warning label-without-example test.tsv',
           'warning truncated train.tsv:48',
@@ -433,6 +433,50 @@ describe('t4 data', () => {
       throw new Error('nothing is refused');
     }
 
+    const sets = { task: 'multi-label-classification' };
+
+    it('checks rows with any number of labels', async () => {
+      const labelled = (labels: string, i: number): string => `${labels}\t${text(i)}`;
+      const file = write(
+        {
+          'train.tsv': table([
+            ...range(0, 6).map((i) => labelled('old,new', i)),
+            ...range(6, 12).map((i) => labelled('', i)),
+            labelled('new, old', 0), // 14: the same labels in another order
+            labelled('new', 1), // 15: other labels
+            labelled('new,,old', 20), // 16
+            labelled('new,new', 21), // 17
+          ]),
+          'dev.tsv': table([labelled('', 30), labelled('old,newer', 31), labelled('new', 2)]),
+        },
+        sets,
+      );
+      const { code, report } = await check(file);
+      expect(code).to.equal(3);
+      expect(briefly(report)).to.deep.equal([
+        'error bad-label train.tsv:16,17',
+        'error unknown-label dev.tsv:3',
+        'warning duplicate train.tsv:14,15',
+        'warning conflicting-labels train.tsv:15',
+        'warning leak dev.tsv:4',
+        'warning conflicting-labels dev.tsv:4',
+      ]);
+      expect(messageOf(report, 'conflicting-labels', 'train.tsv')).to.contain('label new, but new, old in line 3');
+      expect(messageOf(report, 'unknown-label')).to.contain('got label "newer", expected some of new, old');
+    });
+
+    it('checks lists of labels in JSONL', async () => {
+      const line = (i: number, labels: unknown): string => `${JSON.stringify({ text: text(i), label: labels })}\n`;
+      const train = [...range(0, 6).map((i) => line(i, ['a'])), ...range(6, 12).map((i) => line(i, ['a', 'b']))];
+      const first = await check(write({ 'train.jsonl': [...train, line(12, [])].join('') }, sets), '--strict');
+      expect([first.code, briefly(first.report)]).to.deep.equal([0, []]);
+      const second = await check(write({ 'train.jsonl': [...train, line(12, 'a'), line(13, null)].join('') }, sets));
+      expect(briefly(second.report)).to.deep.equal([
+        'error bad-line train.jsonl:13',
+        'error missing-label train.jsonl:14',
+      ]);
+    });
+
     it('says that a share held out of train has repeated texts on both sides', async () => {
       const rows = [...range(0, 20).map(row), row(3)];
       const { report } = await check(write({ 'train.tsv': table(rows) }, { data: { dev_fraction: 0.2 } }));
@@ -532,6 +576,7 @@ describe('t4 data', () => {
     });
   });
 
+  const shownLabel = z.strictObject({ name: z.string(), id: z.number() });
   const shownSchema = z.strictObject({
     task: z.string(),
     split: z.string(),
@@ -542,7 +587,8 @@ describe('t4 data', () => {
         line: z.number(),
         text: z.string(),
         pair: z.string().optional(),
-        label: z.strictObject({ name: z.string(), id: z.number() }).nullish(),
+        label: shownLabel.nullish(),
+        labels: z.array(shownLabel).nullish(),
         inputs: z.array(
           z.strictObject({
             tokens: z.array(z.string()),
@@ -629,6 +675,23 @@ describe('t4 data', () => {
         '去看了一部张三',
       ]);
       expect(first!.inputs[1]!.labels).to.deep.equal([null, 'O', 'O', 'O', 'O', 'O', 'B-PER', 'I-PER', null]);
+    });
+
+    it('shows all labels of a text that may have several', async () => {
+      const rows = table([`old,new\t${text(0)}`, `\t${text(1)}`, `new\t${text(2)}`]);
+      const file = write({ 'train.tsv': rows }, { task: 'multi-label-classification' });
+      expect((await show(file)).examples.map(({ labels }) => labels)).to.deep.equal([
+        [
+          { name: 'new', id: 0 },
+          { name: 'old', id: 1 },
+        ],
+        [],
+        [{ name: 'new', id: 0 }],
+      ]);
+      const { stdout } = await t4('data', 'show', '--task', file);
+      expect(stdout)
+        .to.contain('train.tsv:2  new (id 0), old (id 1)\n')
+        .and.to.contain('train.tsv:3  none of the labels\n');
     });
 
     it('breaks the table where the terminal ends', async () => {

@@ -5,6 +5,7 @@ import { continuesEntity, lenientEntities, outside, type EntitySpan } from '../m
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import type { TextChecks } from './check-rows.js';
 import { counted, createPlaces, findingOf, type Finding, type Places } from './findings.js';
+import { addLabel, type LabelCounts } from './labels.js';
 import { brokenTags, rulesOf } from './tag-rules.js';
 
 export interface SentenceSettings {
@@ -22,9 +23,9 @@ export interface SentenceSettings {
 export interface CheckedSentences {
   readonly findings: readonly Finding[];
   /** How often each tag stands in the file. */
-  readonly counts: ReadonlyMap<string, number>;
+  readonly counts: LabelCounts;
   /** Entities of each type. */
-  readonly entities: ReadonlyMap<string, number>;
+  readonly entities: LabelCounts;
 }
 
 /** Looks at each sentence of a file in the manner of CoNLL: its words, its tags, and whether its entities stay whole. */
@@ -36,13 +37,15 @@ export function checkSentences(
   const { file, labels, onProgress } = settings;
   const tagsOf = (sentence: TaggedSentence): string[] => sentence.labels.map((id) => labels[id]!);
   const rules = rulesOf(labels, lazily(sentences, tagsOf));
-  const [counts, entities] = [new Map<string, number>(), new Map<string, number>()];
+  const [counts, entities] = [new Map<string, Places>(), new Map<string, Places>()];
   const [broken, cut, beyond] = [createPlaces(), createPlaces(), createPlaces()];
   sentences.forEach((sentence, i) => {
     const tags = tagsOf(sentence);
-    for (const tag of tags) count(counts, tag);
+    tags.forEach((tag, word) => {
+      addLabel(counts, tag, sentence.line + word);
+    });
     const spans = lenientEntities(tags);
-    for (const { type } of spans) count(entities, type);
+    for (const { type, start } of spans) addLabel(entities, type, sentence.line + start);
     for (const { word, message } of brokenTags(tags, rules)) broken.add(sentence.line + word, () => message);
     const sizes = checkWords(sentence, tags, checks);
     if (sizes !== undefined) checkEntities(sentence, spans, sizes, settings, { cut, beyond });
@@ -55,10 +58,6 @@ export function checkSentences(
 function* lazily<T, U>(items: Iterable<T>, make: (item: T) => U): Generator<U> {
   for (const item of items) yield make(item);
 }
-
-const count = (counts: Map<string, number>, key: string): void => {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
-};
 
 /** Returns the tokens of each word, where there is a tokenizer. */
 function checkWords(sentence: TaggedSentence, tags: readonly string[], checks: TextChecks): number[] | undefined {

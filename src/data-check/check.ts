@@ -6,12 +6,13 @@ import { notUtf8, utf8Hint } from '../data/lines.js';
 import type { Problem } from '../data/problems.js';
 import { UserError } from '../errors.js';
 import type { ResolvedPath, ResolvedTask } from '../task/load.js';
+import { defaultSeparator } from '../task/schema.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
-import { checkRows, type TextChecks } from './check-rows.js';
+import { checkRows, labelsOf, type TextChecks } from './check-rows.js';
 import { checkSentences } from './check-sentences.js';
 import { byteFindings, createEncodingCheck, normalFormFindings, type EncodingCheck } from './encoding.js';
 import { counted, createPlaces, findingOf, type Finding, type Severity } from './findings.js';
-import { oneLabel, rareLabels, typesOf, withoutExample } from './labels.js';
+import { oneLabel, rareLabels, typesOf, withoutExample, type LabelCounts } from './labels.js';
 import { createRepeatCheck } from './repeats.js';
 import { readRows, type RowOptions } from './rows.js';
 import { createTextIndex, type TextIndex } from './text-index.js';
@@ -182,8 +183,10 @@ function checksOf(state: State, path: string, unit: 'row' | 'sentence', characte
 function checkTable(state: State, split: Split, path: string): void {
   const { format = guessFormat(path), columns } = state.task.config.data;
   if (format === 'conll' || columns === undefined) throw new TypeError('the task is not one of classification');
-  const cells = readTable(state, path, { format, columns, requireLabels: split !== 'test' });
-  const isLabelled = split !== 'test' || cells.some(({ label }) => label);
+  const separator = separatorOf(state.task);
+  const takesLists = separator !== undefined;
+  const cells = readTable(state, path, { format, columns, requireLabels: split !== 'test', takesLists });
+  const isLabelled = split !== 'test' || cells.some((row) => labelsOf(row, separator) !== undefined);
   if (!isLabelled) state.findings.push(unlabelled(path, cells));
   const characters = cells.reduce((sum, { text = '', pair = '' }) => sum + text.length + pair.length, 0);
   const checks = checksOf(state, path, 'row', characters);
@@ -194,6 +197,7 @@ function checkTable(state: State, split: Split, path: string): void {
     allowsBreaks: format !== 'tsv',
     labels: state.labels,
     requireLabels: isLabelled,
+    separator,
     onProgress: (done) => {
       state.progress.update(done);
     },
@@ -202,7 +206,7 @@ function checkTable(state: State, split: Split, path: string): void {
   if (isTrain) state.labels ??= labels;
   state.findings.push(
     ...findings,
-    ...(isTrain ? oneLabel(path, counts) : []),
+    ...(isTrain ? oneLabel(path, counts, cells.length) : []),
     ...(isLabelled ? withoutExample(path, counts, state.labels ?? labels, isTrain) : []),
     ...(isTrain ? rareLabels(path, counts) : []),
     ...textFindings(state, checks, isTrain),
@@ -215,6 +219,10 @@ function checkTable(state: State, split: Split, path: string): void {
     tokens: checks.tokens?.statistics(),
   });
 }
+
+/** What stands between the labels of a row that may have several; undefined: it has one. */
+const separatorOf = ({ config: { task, data } }: ResolvedTask): string | undefined =>
+  task === 'multi-label-classification' ? (data.label_separator ?? defaultSeparator) : undefined;
 
 /** By itself, so that nothing holds the bytes of a large file when its texts are looked at. */
 function readTable(state: State, path: string, options: RowOptions): Cells[] {
@@ -261,7 +269,7 @@ function checkConll(state: State, split: Split, path: string): void {
     : withoutExample(path, entities, typesOf(labels), isTrain);
   state.findings.push(
     ...findings,
-    ...(isTrain ? oneLabel(path, counts) : []),
+    ...(isTrain ? oneLabel(path, counts, sentences.length) : []),
     ...missing,
     ...(isTrain ? rareLabels(path, entities) : []),
     ...textFindings(state, checks, isTrain),
@@ -277,9 +285,9 @@ function checkConll(state: State, split: Split, path: string): void {
   });
 }
 
-/** By label id; labels that the task lacks come last. */
-const inOrder = (counts: ReadonlyMap<string, number>, labels: readonly string[]): LabelCount[] =>
-  labels.map((label) => ({ label, count: counts.get(label) ?? 0 }));
+/** By label id. */
+const inOrder = (counts: LabelCounts, labels: readonly string[]): LabelCount[] =>
+  labels.map((label) => ({ label, count: counts.get(label)?.count ?? 0 }));
 
 function textFindings({ task }: State, { encoding, repeats, tokens }: TextChecks, isTrain: boolean): Finding[] {
   const repeated = repeats.findings();

@@ -1,9 +1,12 @@
 import { parseConll, type TaggedSentence } from '../data/conll.js';
+import type { Example } from '../data/example.js';
 import { readDataFile } from '../data/file.js';
 import { guessFormat } from '../data/format.js';
-import { readExamples, type ExampleFile } from '../data/read.js';
+import { readLabelSets } from '../data/read-label-sets.js';
+import { readExamples, type ReadOptions } from '../data/read.js';
 import { UserError } from '../errors.js';
 import type { ResolvedTask } from '../task/load.js';
+import { defaultSeparator } from '../task/schema.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import type { Split } from './check.js';
 import { showSentence, showText, type ShownExample } from './show.js';
@@ -32,10 +35,12 @@ export function showExamples(task: ResolvedTask, split: Split, most: number, tok
     const shown = sentences.slice(0, most);
     return { file, examples: shown.map((sentence) => showSentence(sentence, labels, tokenizer, maxLength)) };
   }
+  const readText = config.task === 'multi-label-classification' ? readLabelledSets : readLabelled;
   const known =
-    config.data.labels ?? (split === 'train' ? undefined : readTexts(task, data.train.path, 'train', undefined).labels);
-  const { examples, labels } = readTexts(task, file, split, known);
-  return { file, examples: examples.slice(0, most).map((text) => showText(text, labels, tokenizer, maxLength)) };
+    config.data.labels ?? (split === 'train' ? undefined : readText(task, data.train.path, 'train', undefined).labels);
+  const { examples, labelsOf } = readText(task, file, split, known);
+  const shown = examples.slice(0, most);
+  return { file, examples: shown.map((text, i) => showText(text, labelsOf(i), tokenizer, maxLength)) };
 }
 
 interface Sentences {
@@ -52,13 +57,44 @@ function readSentences(task: ResolvedTask, path: string, labels: readonly string
   });
 }
 
-function readTexts(
+/** Texts, and what is to be shown of the labels of each. */
+interface Texts {
+  readonly examples: readonly Pick<Example, 'line' | 'text' | 'pair'>[];
+  readonly labels: readonly string[];
+  readonly labelsOf: (index: number) => Pick<ShownExample, 'label' | 'labels'>;
+}
+
+type ReadTexts = (task: ResolvedTask, path: string, split: Split, labels: readonly string[] | undefined) => Texts;
+
+const readLabelled: ReadTexts = (task, path, split, known) => {
+  const { examples, labels } = readExamples(path, optionsOf(task, path, split, known));
+  return {
+    examples,
+    labels,
+    labelsOf: (index) => {
+      const id = examples[index]?.label;
+      return { label: id === undefined ? null : { name: labels[id]!, id } };
+    },
+  };
+};
+
+const readLabelledSets: ReadTexts = (task, path, split, known) => {
+  const separator = task.config.data.label_separator ?? defaultSeparator;
+  const { examples, labels } = readLabelSets(path, { ...optionsOf(task, path, split, known), separator });
+  return {
+    examples,
+    labels,
+    labelsOf: (index) => ({ labels: examples[index]?.labels?.map((id) => ({ name: labels[id]!, id })) ?? null }),
+  };
+};
+
+function optionsOf(
   { config }: ResolvedTask,
   path: string,
   split: Split,
   labels: readonly string[] | undefined,
-): ExampleFile {
+): ReadOptions {
   const { format = guessFormat(path), columns } = config.data;
   if (format === 'conll' || columns === undefined) throw new TypeError('the task is not one of classification');
-  return readExamples(path, { format, columns, labels, requireLabels: split !== 'test' });
+  return { format, columns, labels, requireLabels: split !== 'test' };
 }

@@ -10,6 +10,7 @@ export type FindingKind =
   | 'empty-text'
   | 'missing-label'
   | 'unknown-label'
+  | 'bad-label'
   | 'one-label'
   | 'no-labels'
   | 'label-without-example'

@@ -1,10 +1,26 @@
+import { quote } from '../data/problems.js';
 import { listed } from '../data/read.js';
 import { outside } from '../metrics/tags.js';
 import { formatCount } from '../ui/format.js';
-import { counted, type Finding, type FindingKind, type Severity } from './findings.js';
+import {
+  counted,
+  createPlaces,
+  findingOf,
+  type Finding,
+  type FindingKind,
+  type Places,
+  type Severity,
+} from './findings.js';
 
-/** How often each label stands in a file. */
-export type LabelCounts = ReadonlyMap<string, number>;
+/** Where each label stands in a file, and how often. */
+export type LabelCounts = ReadonlyMap<string, Places>;
+
+/** Counts a label, in the order of the file. */
+export function addLabel(counts: Map<string, Places>, label: string, line: number): void {
+  let places = counts.get(label);
+  if (places === undefined) counts.set(label, (places = createPlaces()));
+  places.add(line, () => quote(label));
+}
 
 /** Fewer examples than this are too few to learn a label from, if another has so many times more. */
 const few = 5;
@@ -13,13 +29,12 @@ const ofFile = (severity: Severity, kind: FindingKind, file: string, message: st
   { severity, kind, file, message, count: 0, lines: [] },
 ];
 
-const sum = (counts: LabelCounts): number => [...counts.values()].reduce((total, count) => total + count, 0);
-
-/** What checkLabels refuses: nothing can be learned where all is the same. */
-export function oneLabel(file: string, counts: LabelCounts): Finding[] {
-  if (counts.size !== 1) return [];
-  const only = listed(new Map([...counts.keys()].map((name, id) => [name, id])));
-  return ofFile('error', 'one-label', file, `all labels are ${only}, expected at least 2 different labels`);
+/** What training refuses: nothing can be learned where all is the same. */
+export function oneLabel(file: string, counts: LabelCounts, examples: number): Finding[] {
+  if (counts.size > 1 || examples === 0) return [];
+  const [only] = counts.keys();
+  const got = only === undefined ? 'there is no label' : `the only label is ${quote(only)}`;
+  return ofFile('error', 'one-label', file, `${got}, expected at least 2 different labels`);
 }
 
 /**
@@ -42,13 +57,15 @@ export function withoutExample(
 
 /** Labels that are hard to learn because there is next to nothing of them. */
 export function rareLabels(file: string, counts: LabelCounts): Finding[] {
-  const total = sum(counts);
-  const largest = [...counts.values()].reduce((most, count) => Math.max(most, count), 0);
+  const all = [...counts.values()].map(({ count }) => count);
+  const total = all.reduce((sum, count) => sum + count, 0);
+  const largest = all.reduce((most, count) => Math.max(most, count), 0);
   const even = total / counts.size;
-  const rare = [...counts].filter(([, count]) => (count < few && largest >= few * count) || 20 * count < even);
-  return rare.flatMap(([label, count]) => {
-    const examples = counted(count, 'example', 'examples');
-    return ofFile('warning', 'rare-label', file, `only ${examples} of ${label} among ${formatCount(total)}`);
+  const rare = [...counts].filter(([, { count }]) => (count < few && largest >= few * count) || 20 * count < even);
+  return rare.flatMap(([label, places]) => {
+    const examples = counted(places.count, 'example', 'examples');
+    const message = `only ${examples} of ${quote(label)} among ${formatCount(total)}`;
+    return findingOf('warning', 'rare-label', file, places, message);
   });
 }
 

@@ -10,6 +10,8 @@ export interface RowOptions {
   readonly format: DataFormat;
   readonly columns: Columns;
   readonly requireLabels: boolean;
+  /** Whether labels are lists, in JSONL. */
+  readonly takesLists: boolean;
 }
 
 /**
@@ -20,11 +22,11 @@ export interface RowOptions {
  * @throws UserError 'data' where the file as a whole cannot be understood
  */
 export function readRows(bytes: Uint8Array, path: string, options: RowOptions, problems: Problem[]): Cells[] {
-  const { format, columns, requireLabels } = options;
+  const { format, columns, requireLabels, takesLists } = options;
   const lines = decodeLines(bytes, path, problems);
   switch (format) {
     case 'jsonl':
-      return jsonlCells(path, lines, columns, requireLabels, problems);
+      return jsonlCells(path, lines, columns, requireLabels, problems, takesLists);
     case 'csv':
       // A quoted field may span a line that is not UTF-8, so there is no going on without it.
       if (problems.length > 0) return [];

@@ -10,13 +10,22 @@ import type { ShownExample, ShownInput } from './show.js';
  * @param width columns of the terminal
  */
 export function shownText(file: string, example: ShownExample, width: number): string {
-  const { line, label, inputs, cut } = example;
-  const heading = `${file}:${line}${label === undefined ? '' : `  ${label === null ? 'no label' : `label ${visible(label.name)} (id ${label.id})`}`}`;
+  const { line, inputs, cut } = example;
+  const heading = [`${file}:${line}`, ...labelText(example)].join('  ');
   const bodies = inputs.map((input, i) => {
     const window = inputs.length === 1 ? '' : `, window ${i + 1} of ${inputs.length}`;
     return [`  ${plural(input.ids.length, 'token')}${window}`, ...inputLines(input, width)].join('\n');
   });
   return [heading, ...bodies, ...cutLines('text', cut.text), ...cutLines('pair', cut.pair)].join('\n');
+}
+
+function labelText({ label, labels }: ShownExample): string[] {
+  if (label === null || labels === null) return ['no label'];
+  const all = labels ?? (label === undefined ? undefined : [label]);
+  if (all === undefined) return [];
+  return [
+    all.length === 0 ? 'none of the labels' : all.map(({ name, id }) => `${visible(name)} (id ${id})`).join(', '),
+  ];
 }
 
 const cutLines = (what: string, tokens: readonly string[]): string[] =>

@@ -12,12 +12,19 @@ export interface ShownExample {
   readonly line: number;
   readonly text: string;
   readonly pair?: string;
-  /** Of the whole text; null where it has none. Absent where words have labels. */
-  readonly label?: { readonly name: string; readonly id: number } | null;
+  /** Of the whole text; null where it has none. Absent where it may have several, and where words have labels. */
+  readonly label?: ShownLabel | null;
+  /** Of a text that may have several; null where nothing is said of them. */
+  readonly labels?: readonly ShownLabel[] | null;
   /** One; several of a long text whose words have labels. */
   readonly inputs: readonly ShownInput[];
   /** Tokens of each text that are left out, being too many. */
   readonly cut: { readonly text: readonly string[]; readonly pair: readonly string[] };
+}
+
+export interface ShownLabel {
+  readonly name: string;
+  readonly id: number;
 }
 
 /** What goes into the model at once, padding left out. Arrays of one length. */
@@ -29,10 +36,10 @@ export interface ShownInput {
   readonly labels?: readonly (string | null)[];
 }
 
-/** A text, or a pair, with one label. */
+/** A text, or a pair, with its label or labels. */
 export function showText(
-  { line, text, pair, label }: Example,
-  labels: readonly string[],
+  { line, text, pair }: Pick<Example, 'line' | 'text' | 'pair'>,
+  labels: Pick<ShownExample, 'label' | 'labels'>,
   tokenizer: Tokenizer,
   maxLength: number,
 ): ShownExample {
@@ -41,7 +48,7 @@ export function showText(
     line,
     text,
     ...(pair === undefined ? {} : { pair }),
-    label: label === undefined ? null : { name: labels[label]!, id: label },
+    ...labels,
     inputs: [
       {
         tokens: tokenizer.tokens(inputIds),

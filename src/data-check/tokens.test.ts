@@ -66,6 +66,6 @@ describe('createTokenCheck', () => {
   });
 
   it('takes all of a file, and of a very large one so much that a check ends', () => {
-    expect([0, 1, 40_000_000, 40_000_001, 1_000_000_000].map(sampleStep)).to.deep.equal([1, 1, 1, 2, 25]);
+    expect([0, 1, 48_000_000, 48_000_001, 960_000_000].map(sampleStep)).to.deep.equal([1, 1, 1, 2, 20]);
   });
 });

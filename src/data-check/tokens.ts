@@ -46,7 +46,7 @@ export interface TokenSettings {
 }
 
 /** That much text is tokenized in less than half a minute; a sample of that size is as telling as a larger one. */
-const mostCharacters = 40_000_000;
+const mostCharacters = 48_000_000;
 
 /** One of how many texts to tokenize, so that a check of a large file comes to its end soon. */
 export const sampleStep = (characters: number): number => Math.max(1, Math.ceil(characters / mostCharacters));
