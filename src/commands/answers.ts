@@ -37,7 +37,22 @@ export interface MaskAnswer {
 
 export type Answer = LabelAnswer | LabelSetAnswer | EntityAnswer | MaskAnswer;
 
-export const isMaskAnswer = (answer: Answer): answer is MaskAnswer => 'masks' in answer;
+/** Stands in the place of a line that was passed over. */
+export interface ErrorAnswer {
+  readonly error: {
+    /** In the input, from 1. */
+    readonly line: number;
+    /** `got ..., expected ...` */
+    readonly message: string;
+  };
+}
+
+/** What is written for each line of the input. */
+export type Result = Answer | ErrorAnswer;
+
+export const isMaskAnswer = (answer: Result): answer is MaskAnswer => 'masks' in answer;
+
+export const isErrorAnswer = (answer: Result): answer is ErrorAnswer => 'error' in answer;
 
 /** What --json says besides the answers. */
 export type Summary = Readonly<Record<string, unknown>>;

@@ -74,6 +74,8 @@ export interface PredictOptions extends ColumnOptions {
   readonly text: string | undefined;
   /** a file, or `-` for stdout */
   readonly output: string;
+  /** bad lines get an error in their place, instead of ending the work */
+  readonly skipBad: boolean;
   /** how many candidates a mask gets */
   readonly top: number;
   /** undefined: that of the model's training */

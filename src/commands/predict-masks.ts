@@ -13,7 +13,7 @@ import { defaultMaxLength } from '../training/finished-model.js';
 import { maskNetwork, openMaskModel, type MaskModel } from '../training/mask-model.js';
 import { checkFit } from '../training/model-source.js';
 import { formatTable } from '../ui/table.js';
-import { isMaskAnswer, type Answer, type Candidate, type MaskAnswer } from './answers.js';
+import { isErrorAnswer, isMaskAnswer, type Candidate, type MaskAnswer, type Result } from './answers.js';
 import { columnsOf, inputFormatOf } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import type { LoadedPredictor, Predictor } from './predictor.js';
@@ -187,7 +187,8 @@ function maskPositions({ mask }: MaskFiller, text: string): number[] {
 }
 
 /** A text's candidates for a terminal. */
-export function maskTable(answer: Answer): string {
+export function maskTable(answer: Result): string {
+  if (isErrorAnswer(answer)) return `line ${answer.error.line}: ${answer.error.message}\n\n`;
   if (!isMaskAnswer(answer)) throw new TypeError('a table of an answer without masks');
   const { text, masks } = answer;
   const tables = masks.map(({ position, candidates }) => {

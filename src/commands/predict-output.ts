@@ -1,18 +1,18 @@
 import { once } from 'node:events';
 import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { UserError } from '../errors.js';
-import type { Answer, Summary } from './answers.js';
+import type { Result, Summary } from './answers.js';
 
 /** Takes results as they are computed. */
 export interface PredictOutput {
-  write(answers: readonly Answer[]): void | Promise<void>;
+  write(results: readonly Result[]): void | Promise<void>;
   /** All is written. `summary` is what --json says besides. */
   finish(summary: Summary): void | Promise<void>;
   /** Nothing more comes: an unfinished file is taken away. */
   discard(): void;
 }
 
-const lineOf = (answer: Answer): string => `${JSON.stringify(answer)}\n`;
+const lineOf = (result: Result): string => `${JSON.stringify(result)}\n`;
 
 /** Waits where the reader is slower: results never pile up in memory. */
 async function write(stdout: NodeJS.WritableStream, text: string): Promise<void> {
@@ -20,9 +20,9 @@ async function write(stdout: NodeJS.WritableStream, text: string): Promise<void>
 }
 
 /** Results as text, by default one JSON object a line. */
-export function linesOutput(stdout: NodeJS.WritableStream, format: (answer: Answer) => string = lineOf): PredictOutput {
+export function linesOutput(stdout: NodeJS.WritableStream, format: (result: Result) => string = lineOf): PredictOutput {
   return {
-    write: (answers) => write(stdout, answers.map(format).join('')),
+    write: (results) => write(stdout, results.map(format).join('')),
     finish: () => undefined,
     discard: () => undefined,
   };
@@ -32,9 +32,9 @@ export function linesOutput(stdout: NodeJS.WritableStream, format: (answer: Answ
 export function documentOutput(stdout: NodeJS.WritableStream): PredictOutput {
   let before = '{"predictions": [\n';
   return {
-    async write(answers) {
-      for (const answer of answers) {
-        await write(stdout, before + JSON.stringify(answer));
+    async write(results) {
+      for (const result of results) {
+        await write(stdout, before + JSON.stringify(result));
         before = ',\n';
       }
     },
@@ -61,8 +61,8 @@ export function fileOutput(path: string): PredictOutput {
     isOpen = false;
   };
   return {
-    write(answers) {
-      writeWhole(file, answers.map(lineOf).join(''));
+    write(results) {
+      writeWhole(file, results.map(lineOf).join(''));
     },
     finish() {
       close();

@@ -1,15 +1,22 @@
-import { readBlocks } from '../data/blocks.js';
+import { readBlocks, type Block } from '../data/blocks.js';
 import type { Example } from '../data/example.js';
-import type { Problem } from '../data/problems.js';
-import { createUnlabelledReader, throwLineProblems, type UnlabelledReader } from '../data/unlabelled.js';
+import { mostShown } from '../data/problems.js';
+import {
+  createUnlabelledReader,
+  throwLineProblems,
+  type LineProblem,
+  type UnlabelledReader,
+} from '../data/unlabelled.js';
 import { exitCodes } from '../errors.js';
 import { nodeBackend } from '../graph/index.js';
 import { deviceInUse, resolvePrecision } from '../training/device.js';
+import type { OnBatch } from '../training/evaluate.js';
 import { findModelFolder, openFinishedModel } from '../training/finished-model.js';
 import { watchInterrupts, type InterruptWatch } from '../training/interrupt.js';
 import { phase } from '../training/phase.js';
 import { formatDuration, plural } from '../ui/format.js';
 import type { Bar, Reporter } from '../ui/reporter.js';
+import type { Answer, ErrorAnswer } from './answers.js';
 import { columnsHint } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import { openInput, type PredictInput } from './predict-input.js';
@@ -17,6 +24,7 @@ import { entityPredictor } from './predict-entities.js';
 import { labelPredictor } from './predict-labels.js';
 import { maskPredictor, maskTable } from './predict-masks.js';
 import { documentOutput, fileOutput, linesOutput, type PredictOutput } from './predict-output.js';
+import { createSkipped, errorsOf, type Skipped } from './predict-skipped.js';
 import type { LoadedPredictor, Predictor } from './predictor.js';
 
 /** Answers new texts as the options say. Resolves to the exit code. */
@@ -32,7 +40,7 @@ export async function runPredict(
     const precision = resolvePrecision(options.precision ?? predictor.precision, device);
     ui.info(`device: ${device.description}, ${precision}`);
     const input = openInput(options, ui);
-    const total = input.repeatable ? await checkInput(input, predictor, ui) : undefined;
+    const total = input.repeatable ? await checkInput(input, predictor, options.skipBad, ui) : undefined;
     const loaded = phase(ui, 'loading the weights', () => [predictor.load(precision), `weights: ${folder}`]);
     try {
       return await answerAll({ options, input, predictor, loaded, total, ui, stdout });
@@ -58,34 +66,42 @@ function openPredictor(folder: string, options: PredictOptions): Predictor {
 const readerOf = ({ name }: PredictInput, { layout }: Predictor): UnlabelledReader =>
   createUnlabelledReader(name, layout, columnsHint);
 
-/** Reads a file to its end, so that all that is wrong with it is said at once and before the work. Its examples. */
-async function checkInput(input: PredictInput, predictor: Predictor, ui: Reporter): Promise<number> {
-  const problems: Problem[] = [];
+/** Reads a file to its end, so that all that is wrong with it is said at once and before the work. Its lines. */
+async function checkInput(input: PredictInput, predictor: Predictor, skipBad: boolean, ui: Reporter): Promise<number> {
   const reader = readerOf(input, predictor);
   let count = 0;
+  // Of a large file, not all that is wrong with it has to fit into memory.
+  const first: LineProblem[] = [];
+  let bad = 0;
   for await (const block of readBlocks(input.open(), input.name, isQuoted(predictor))) {
-    count += readBlock(reader, block, predictor, problems).length;
+    const { examples, problems } = readBlock(reader, block, predictor);
+    const refused = skipBad ? problems.filter(({ endsReading }) => endsReading) : problems;
+    first.push(...refused.slice(0, mostShown - first.length));
+    bad += refused.length;
+    count += examples.length + (skipBad ? errorsOf(problems).length : 0);
   }
-  throwLineProblems(input.name, problems);
+  throwLineProblems(input.name, first, bad);
   reader.end();
-  ui.info(`input: ${input.name}, ${plural(count, 'text')}`);
+  ui.info(`input: ${input.name}, ${plural(count, skipBad ? 'line' : 'text')}`);
   return count;
 }
 
 const isQuoted = ({ layout }: Predictor): boolean => layout.format === 'csv';
 
-function readBlock(
-  reader: UnlabelledReader,
-  block: Parameters<UnlabelledReader['read']>[0],
-  predictor: Predictor,
-  problems: Problem[],
-): Example[] {
-  const examples = reader.read(block, problems);
-  for (const example of examples) {
+interface ReadBlock {
+  /** Those that the model takes. */
+  readonly examples: readonly Example[];
+  readonly problems: readonly LineProblem[];
+}
+
+function readBlock(reader: UnlabelledReader, block: Block, predictor: Predictor): ReadBlock {
+  const problems: LineProblem[] = [];
+  const examples = reader.read(block, problems).filter((example) => {
     const message = predictor.problemOf(example);
     if (message !== undefined) problems.push({ line: example.line, message });
-  }
-  return examples;
+    return message === undefined;
+  });
+  return { examples, problems };
 }
 
 interface Job {
@@ -106,6 +122,7 @@ async function answerAll(job: Job): Promise<number> {
   const { options, input, predictor, ui } = job;
   const began = performance.now();
   const output = outputOf(job);
+  const skipped = createSkipped(input.name, ui);
   const bar = job.total === undefined ? undefined : ui.bar(job.total, 'predicting');
   const stream = input.open();
   const interrupts = watchInterrupts(
@@ -120,13 +137,16 @@ async function answerAll(job: Job): Promise<number> {
     },
   );
   try {
-    const done = await answerStream(job, readBlocks(stream, input.name, isQuoted(predictor)), output, interrupts, bar);
+    const blocks = readBlocks(stream, input.name, isQuoted(predictor));
+    const done = await answerStream(job, blocks, { output, skipped, interrupts, bar });
     if (interrupts.exitCode !== undefined) return interrupts.exitCode;
     bar?.stop();
     const seconds = (performance.now() - began) / 1000;
-    const summary = { ...predictor.summary, examples: done, seconds };
+    const counts = { examples: done, ...(options.skipBad ? { skipped: skipped.count } : {}) };
+    const summary = { ...predictor.summary, ...counts, seconds };
     await output.finish(summary);
     if (options.output !== '-') ui.json({ output: options.output, ...summary });
+    skipped.report();
     report(job, done, seconds);
     return exitCodes.ok;
   } catch (error) {
@@ -140,33 +160,59 @@ async function answerAll(job: Job): Promise<number> {
   }
 }
 
+interface Sinks {
+  readonly output: PredictOutput;
+  readonly skipped: Skipped;
+  readonly interrupts: InterruptWatch;
+  readonly bar: Bar | undefined;
+}
+
 /** Resolves to how many were answered. */
-async function answerStream(
-  { input, predictor, loaded }: Job,
-  blocks: ReturnType<typeof readBlocks>,
-  output: PredictOutput,
-  interrupts: InterruptWatch,
-  bar: Bar | undefined,
-): Promise<number> {
+async function answerStream(job: Job, blocks: AsyncIterable<Block>, sinks: Sinks): Promise<number> {
+  const { input, predictor, options } = job;
+  const { output, skipped, interrupts, bar } = sinks;
   const reader = readerOf(input, predictor);
   let done = 0;
   for await (const block of blocks) {
-    const problems: Problem[] = [];
-    const examples = readBlock(reader, block, predictor, problems);
-    throwLineProblems(input.name, problems);
-    for (let start = 0; start < examples.length; start += chunkSize) {
-      const answers = await loaded.answer(examples.slice(start, start + chunkSize), async (count) => {
-        bar?.update(done + count);
+    const { examples, problems } = readBlock(reader, block, predictor);
+    throwLineProblems(input.name, options.skipBad ? problems.filter(({ endsReading }) => endsReading) : problems);
+    for (const entries of chunks(inOrder(examples, errorsOf(problems)))) {
+      const texts = entries.filter(isExample);
+      const before = done + skipped.count;
+      const answers = await answersOf(job.loaded, texts, async (count) => {
+        bar?.update(before + count);
         await interrupts.poll();
         return interrupts.exitCode === undefined;
       });
       if (answers === undefined) return done;
-      await output.write(answers);
+      let next = 0;
+      await output.write(entries.map((entry) => (isExample(entry) ? answers[next++]! : entry)));
       done += answers.length;
+      skipped.add(entries.flatMap((entry) => (isExample(entry) ? [] : [entry])));
     }
   }
   reader.end();
   return done;
+}
+
+const answersOf = (
+  loaded: LoadedPredictor,
+  examples: readonly Example[],
+  onBatch: OnBatch,
+): Promise<Answer[] | undefined> => (examples.length === 0 ? Promise.resolve([]) : loaded.answer(examples, onBatch));
+
+/** A text, or what stands in its place. */
+type Entry = Example | ErrorAnswer;
+
+const isExample = (entry: Entry): entry is Example => 'text' in entry;
+const lineOf = (entry: Entry): number => (isExample(entry) ? entry.line : entry.error.line);
+
+/** Both are ascending, and no line is in both. */
+const inOrder = (examples: readonly Example[], errors: readonly ErrorAnswer[]): readonly Entry[] =>
+  errors.length === 0 ? examples : [...examples, ...errors].sort((a, b) => lineOf(a) - lineOf(b));
+
+function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += chunkSize) yield items.slice(start, start + chunkSize);
 }
 
 /** A table where somebody looks at it, else JSON. */

@@ -8,19 +8,27 @@ export interface Problem {
   message: string;
 }
 
-const mostShown = 20;
+/** So many are told one by one. */
+export const mostShown = 20;
 
 /**
  * Throws one UserError 'data' for all that is wrong with a file, by line: the user mends a file once, not line by line.
  * Returns where there is nothing wrong.
+ *
+ * @param count how many there are, where only the first ones were kept
  */
-export function throwProblems(path: string, problems: readonly Problem[], hint?: string): void {
+export function throwProblems(
+  path: string,
+  problems: readonly Problem[],
+  hint?: string,
+  count: number = problems.length,
+): void {
   if (problems.length === 0) return;
   const shown = [...problems]
     .sort((a, b) => a.line - b.line)
     .slice(0, mostShown)
     .map(({ line, message }) => `${path}:${line}: ${message}`);
-  const rest = problems.length - shown.length;
+  const rest = count - shown.length;
   throw new UserError('data', [...shown, ...(rest > 0 ? [`... and ${rest} more`] : [])].join('\n'), hint);
 }
 

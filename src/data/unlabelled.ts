@@ -8,7 +8,7 @@ import { jsonlCells } from './jsonl.js';
 import { decodeLines, notUtf8, utf8Hint } from './lines.js';
 import { throwProblems, type Problem } from './problems.js';
 import { emptyTexts } from './read.js';
-import { tsvRows, type Row } from './table.js';
+import { emptyLine, tsvRows, type Row } from './table.js';
 
 /** Where the texts of unlabelled data stand. */
 export type UnlabelledLayout =
@@ -16,13 +16,18 @@ export type UnlabelledLayout =
   /** One text a line, or two with a tab between them; undefined: as the first line has it. */
   | { readonly format: 'lines'; readonly pairs: boolean | undefined };
 
+/** What is wrong with a line, or with the file from that line on: then it cannot be passed over. */
+export interface LineProblem extends Problem {
+  readonly endsReading?: boolean;
+}
+
 /** Makes examples of a file's blocks, one after the other. */
 export interface UnlabelledReader {
   /**
    * @param problems gets an entry for each bad line, with its number in the file
    * @throws UserError 'data' where a column is missing
    */
-  read(block: Block, problems: Problem[]): Example[];
+  read(block: Block, problems: LineProblem[]): Example[];
   /** Throws UserError 'data' where there was no example. */
   end(): void;
 }
@@ -50,12 +55,16 @@ export function createUnlabelledReader(name: string, layout: UnlabelledLayout, h
   };
 }
 
-/** Throws one UserError 'data' for all that is wrong with lines, as readExamples does. */
-export function throwLineProblems(name: string, problems: readonly Problem[]): void {
-  throwProblems(name, problems, problems.some(({ message }) => message === notUtf8) ? utf8Hint : undefined);
+/**
+ * Throws one UserError 'data' for all that is wrong with lines, as readExamples does.
+ *
+ * @param count how many there are, where only the first ones were kept
+ */
+export function throwLineProblems(name: string, problems: readonly Problem[], count: number = problems.length): void {
+  throwProblems(name, problems, problems.some(({ message }) => message === notUtf8) ? utf8Hint : undefined, count);
 }
 
-type BlockExamples = (block: Block, problems: Problem[]) => Example[];
+type BlockExamples = (block: Block, problems: LineProblem[]) => Example[];
 
 /** Plain lines; in pairs, a tab stands between the two texts. */
 function lineExamples(name: string, given: boolean | undefined): BlockExamples {
@@ -115,7 +124,7 @@ export function withHint<T>(hint: string, read: () => T): T {
   }
 }
 
-type BlockCells = (block: Block, problems: Problem[]) => Cells[];
+type BlockCells = (block: Block, problems: LineProblem[]) => Cells[];
 
 function jsonlReader(name: string, columns: Columns): BlockCells {
   return (block, problems) => {
@@ -137,7 +146,10 @@ function rowReader(name: string, format: 'tsv' | 'csv', columns: Columns): Block
     const unreadable = format === 'csv' ? found.length > 0 : named && first === undefined && lines[0] === undefined;
     if (unreadable) throwLineProblems(name, [...problems, ...inFile(block, found)]);
     const rows = inFile(block, format === 'csv' ? csvRows(block.bytes, found) : tsvRows(lines, found));
-    for (const problem of inFile(block, found)) problems.push(problem);
+    for (const problem of inFile(block, found)) {
+      // After a wrong quote nobody can tell what is inside quotes.
+      problems.push(format === 'csv' && problem.message !== emptyLine ? { ...problem, endsReading: true } : problem);
+    }
     const isFirst = first === undefined;
     first ??= rows[0];
     if (first === undefined || (!isFirst && rows.length === 0)) return [];
