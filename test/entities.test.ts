@@ -163,6 +163,54 @@ describe('named entities', () => {
     expect(format.stderr).to.contain('the model labels words');
   });
 
+  it('are labelled together by a CRF, which no tags break the rules of', async () => {
+    const field = join(folder, 'field');
+    // One sentence begins an entity in its middle: it is learned as the entity that it is read as.
+    file('train.conll', `江 I-LOC\n西 I-LOC\n人 O\n\n${conll(0, 96)}`);
+    const ran = await t4('finetune', '--task', join(folder, 'task.yaml'), '--output', field, '--set', 'model.crf=true');
+    file('train.conll', conll(0, 96));
+    expect(ran.code, ran.stderr).to.equal(0);
+    expect(json(join(field, 'model', 't4.json'))).to.include({ field: 'ruled' });
+    const tested = await t4('test', '--checkpoint', field, '--json');
+    expect(tested.code, tested.stderr).to.equal(0);
+    const result = resultSchema.parse(JSON.parse(tested.stdout));
+    expect(result.f1).to.be.above(0.9);
+    // Both ways of reading tags agree where all keep to the rules.
+    expect(result.strict.f1).to.equal(result.f1);
+    const predicted = readFileSync(join(field, 'predictions.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => z.object({ predicted: z.array(z.string()) }).parse(JSON.parse(line)).predicted);
+    for (const tags of predicted) {
+      tags.forEach((tag, i) => {
+        if (tag.startsWith('I-')) expect(tags[i - 1]?.slice(2)).to.equal(tag.slice(2));
+      });
+    }
+    const found = await t4('predict', '--checkpoint', join(field, 'model'), '--text', '我们叫王安来了');
+    expect(found.code, found.stderr).to.equal(0);
+    expect(found.stdout).to.contain('"text":"王安"');
+    const inspected = await t4('inspect', field, '--json');
+    expect(inspected.code, inspected.stderr).to.equal(0);
+    const converted = join(folder, 'converted');
+    const convertion = await t4('convert', '--to', 'huggingface', join(field, 'model'), '--output', converted);
+    expect(convertion.code, convertion.stderr).to.equal(0);
+    const argv = ['--data', join(folder, 'test.conll'), '--output', join(folder, 'again')];
+    const again = await t4('test', '--checkpoint', converted, ...argv, '--json');
+    expect(again.code, again.stderr).to.equal(0);
+    expect(resultSchema.parse(JSON.parse(again.stdout)).f1).to.equal(result.f1);
+  });
+
+  it('have a CRF only where they are to be found, and without another loss', async () => {
+    const set = (...pairs: string[]) => pairs.flatMap((pair) => ['--set', pair]);
+    const path = join(folder, 'task.yaml');
+    const loss = await t4('config', 'show', '--task', path, ...set('model.crf=true', 'training.focal_gamma=2'));
+    expect(loss).to.include({ code: 2, stdout: '' });
+    expect(loss.stderr).to.contain('a CRF has a loss of its own');
+    const other = await t4('config', 'show', '--task', 'sst-2', ...set('model.crf=true'));
+    expect(other).to.include({ code: 2, stdout: '' });
+    expect(other.stderr).to.contain('it belongs to task: ner');
+  });
+
   it('are not made up where the data are bad: each line is named', async () => {
     file('broken.conll', '他 O\n北\n京 I-LOC O\n\n他 O\n叫 PERSON-B\n');
     const bad = file('bad.yaml', task().replace('train.conll', 'broken.conll'));

@@ -83,7 +83,7 @@ describe('multi-label-classification', () => {
       task: 'multi-label-classification',
       data: { label_separator: ';' },
       model: { dropout: 0 },
-      training: { epochs: 40, log_every: 10 },
+      training: { epochs: 60, log_every: 10 },
     });
     for (const [name, given] of Object.entries({ train: rows(96, 1), dev: rows(24, 2), test: testRows })) {
       writeFileSync(join(task.folder, `${name}.tsv`), tsv(given));

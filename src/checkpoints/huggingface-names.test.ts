@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { modelConfigSchema } from '../models/model-config.js';
+import { crfVariables } from '../models/crf.js';
 import { modelOf } from '../models/network.js';
 import { huggingFaceNames } from './huggingface-names.js';
 
@@ -31,6 +32,7 @@ describe('names of Hugging Face checkpoints', () => {
       ...model.classifier(5).variables,
       ...model.tokenClassifier(5).variables,
       ...model.languageModel.variables,
+      ...crfVariables(5),
     ];
 
     it(`of ${type} cover every variable of the family and its heads, and nothing else`, () => {

@@ -6,6 +6,16 @@ import type { StoredAs } from './checkpoint.js';
  * searched for.
  */
 export function huggingFaceNames(config: ModelConfig): Map<string, StoredAs> {
+  return new Map([...familyNames(config), ...crfNames]);
+}
+
+/** As pytorch-crf calls them; no class of Transformers has them. */
+const crfNames = ['transitions', 'start_transitions', 'end_transitions'].map((name): Entry => [
+  `crf/${name}`,
+  { names: [`crf.${name}`], transposed: false },
+]);
+
+function familyNames(config: ModelConfig): Map<string, StoredAs> {
   const tied = config.tie_word_embeddings !== false;
   switch (config.model_type) {
     case 'bert':

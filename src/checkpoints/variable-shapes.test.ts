@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { modelConfigSchema } from '../models/model-config.js';
+import { crfVariables } from '../models/crf.js';
 import { modelOf } from '../models/network.js';
 import { huggingFaceNames } from './huggingface-names.js';
 import { variableShape } from './variable-shapes.js';
@@ -26,6 +27,7 @@ describe("variables' shapes by their names", () => {
         ...model.classifier(labels).variables,
         ...model.tokenClassifier(labels).variables,
         ...model.languageModel.variables,
+        ...crfVariables(labels),
       ];
       for (const { name, shape } of specs) {
         const expected = variableShape(config, name).map((size) => (size === 'labels' ? labels : size));

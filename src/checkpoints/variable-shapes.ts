@@ -55,6 +55,7 @@ export function variableShape(config: ModelConfig, name: string): ExpectedShape 
   if (name === 'cls/predictions/decoder/output_weights') return [vocabulary, transformed];
   if (/^classifier\/(out_proj\/)?(kernel|bias)$/.test(name)) return dense(hidden, 'labels');
   if (name.startsWith('discriminator_predictions/dense_1/')) return dense(hidden, 1);
+  if (name.startsWith('crf/')) return name === 'crf/transitions' ? ['labels', 'labels'] : ['labels'];
   if (/^cls\/(seq_relationship|squad)\//.test(name)) return name.endsWith('weights') ? [2, hidden] : [2];
   return name.endsWith('/kernel') ? [hidden, hidden] : [hidden];
 }

@@ -29,10 +29,10 @@ export interface LeftOut {
 
 /**
  * The parts of a model beside the encoder: the pooler, what predicts masked words, pairs of sentences and replaced
- * tokens, classifiers of sequences and of tokens (BERT's and ALBERT's have the same names and count as `token`), and what
- * finds answers.
+ * tokens, classifiers of sequences and of tokens (BERT's and ALBERT's have the same names and count as `token`), what
+ * finds answers, and the CRF that t4 has on a classifier of tokens.
  */
-export type Part = 'pooler' | 'words' | 'pairs' | 'replaced' | 'sequence' | 'token' | 'answers';
+export type Part = 'crf' | 'pooler' | 'words' | 'pairs' | 'replaced' | 'sequence' | 'token' | 'answers';
 
 export interface WritePlan {
   readonly config: ModelConfig;
@@ -50,6 +50,7 @@ function partOf({ model_type: family }: ModelConfig, name: string): Part | undef
   if (name.startsWith('cls/seq_relationship/')) return 'pairs';
   if (name.startsWith('discriminator_predictions/')) return 'replaced';
   if (name.startsWith('cls/squad/')) return 'answers';
+  if (name.startsWith('crf/')) return 'crf';
   if (/^(pre_classifier|classifier\/(dense|out_proj))\//.test(name)) return 'sequence';
   if (name.startsWith('classifier/')) return family === 'distilbert' ? 'sequence' : 'token';
   return undefined;

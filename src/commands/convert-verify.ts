@@ -56,7 +56,7 @@ function outputs(checkpoint: Checkpoint): Float32Array {
         return { name, shape, read: found.get(name) ?? zeros };
       }),
     );
-    return model.predict(probe(config));
+    return model.predict(probe(config)).logits;
   } finally {
     model.dispose();
   }

@@ -114,7 +114,6 @@ function readAndEncode<T>(
   tokenizer: Tokenizer,
   ui: Reporter,
 ): PreparedData {
-  const maxLength = task.config.model.max_length;
   const examples = phase(ui, 'reading the data', () => {
     const read = readTask(methods, task);
     const sizes = (['train', 'dev', 'test'] as const).flatMap((split) => {
@@ -130,7 +129,7 @@ function readAndEncode<T>(
     ui.warn('no dev file and data.dev_fraction is 0: the last weights are kept, without a check of how good they are');
   }
   return phase(ui, 'tokenizing', () => {
-    const data = encodeTask(methods, examples, tokenizer, maxLength);
+    const data = encodeTask(methods, examples, tokenizer, task.config.model);
     const { ids, size } = data.train;
     const mean = `tokens: ${(ids.length / size).toFixed(1)} a training example`;
     return [data, `${mean}, ${data.lengthNote}`];
@@ -224,7 +223,7 @@ async function trainAndFinish(prepared: Prepared, run: Run, ui: Reporter): Promi
 }
 
 function networkOf({ task, data, model, classWeights }: Prepared): Network {
-  const plain = withMethods(task.config.task, (methods) => methods.network(model.config, data.labels.length));
+  const plain = withMethods(task.config.task, (methods) => methods.network(model.config, data));
   return withLoss(plain, task.config.training, classWeights);
 }
 
@@ -282,6 +281,7 @@ const cardOf = ({ task, data, precision }: Prepared, dev: Evaluation | undefined
   labelSeparator: task.config.data.label_separator,
   threshold: dev?.threshold,
   words: data.words,
+  field: data.field,
 });
 
 async function finish(prepared: Prepared, run: Run, outcome: RunOutcome, ui: Reporter): Promise<number> {

@@ -23,7 +23,7 @@ const flags = {
   compare: {
     type: 'string',
     requiresArg: true,
-    describe: "A tested run or folder to compare with on the same data (McNemar's test)",
+    describe: "A tested run or folder to compare with on the same data (McNemar's test); default: none",
   },
   format: {
     choices: testFormats,

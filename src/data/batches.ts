@@ -13,8 +13,11 @@ export interface BatchPlan {
   multipleOf: number;
 }
 
-/** Examples are sorted by length within windows of so many batches: enough to save padding, few enough to stay mixed. */
-const windowBatches = 50;
+/**
+ * Examples are sorted by length within windows of so many batches: enough to save most of the padding, few enough to stay
+ * mixed. With 50, as Transformers' `group_by_length` has it, models come out measurably worse.
+ */
+const windowBatches = 8;
 
 /**
  * Which examples make up each batch of an epoch: a pure function of its arguments, so that a resumed run sees the same
@@ -66,6 +69,8 @@ export interface Batch {
   /** `[size]`, `[size, length]` of tokens, or `[size, labels]` of sets; -1 where there is no label. */
   labels: Int32Array;
   labelled: Labelled;
+  /** `[size, length]`, where tokens are labelled: 1 for those that labels are read from, else 0. */
+  wordMask?: Int32Array;
   /** `[size]`: which examples of the dataset these are. */
   indices: Int32Array;
   /** Number of tokens without padding. */
@@ -94,6 +99,7 @@ export function assembleBatch(
     attentionMask: new Int32Array(size * length),
     labels: new Int32Array(size * width).fill(-1),
     labelled: dataset.labelled,
+    ...(dataset.wordStarts === undefined ? {} : { wordMask: new Int32Array(size * length) }),
     indices,
     tokens: 0,
   };
@@ -104,6 +110,9 @@ export function assembleBatch(
     if (dataset.labelled === 'token') {
       batch.labels.set(dataset.labels.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
     } else batch.labels.set(dataset.labels.subarray(i * width, (i + 1) * width), row * width);
+    if (dataset.wordStarts !== undefined) {
+      batch.wordMask?.set(dataset.wordStarts.subarray(dataset.offsets[i], dataset.offsets[i + 1]), start);
+    }
     batch.tokenTypeIds.fill(1, start + dataset.firstLength[i]!, end);
     batch.attentionMask.fill(1, start, end);
     batch.tokens += end - start;

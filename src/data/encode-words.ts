@@ -55,10 +55,12 @@ export function encodeWords(
   const offsets = new Uint32Array(rows.length + 1);
   const ids: number[] = [];
   const labels: number[] = [];
+  const wordStarts: number[] = [];
   const add = (list: readonly number[]): void => {
     for (const id of list) {
       ids.push(id);
       labels.push(-1);
+      wordStarts.push(0);
     }
   };
   rows.forEach(({ text, span }, row) => {
@@ -73,6 +75,7 @@ export function encodeWords(
       const position = shift < 0 ? -1 : ids.length + shift;
       positions.push(position < 0 ? -1 : position - start);
       add(tokens);
+      if (position >= 0) wordStarts[position] = 1;
       const label = given?.[word];
       if (label === undefined) continue;
       isBroken &&= continues(label);
@@ -89,6 +92,7 @@ export function encodeWords(
     firstLength: Uint16Array.from(rows, (_, row) => offsets[row + 1]! - offsets[row]!),
     labels: Int32Array.from(labels),
     labelled: 'token',
+    wordStarts: Uint8Array.from(wordStarts),
     maxLength,
     truncatedCount: 0,
     windows,

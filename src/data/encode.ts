@@ -17,6 +17,8 @@ export interface EncodedDataset {
    */
   readonly labels: Int32Array;
   readonly labelled: Labelled;
+  /** Where tokens are labelled: 1 for those that labels are read from, one a word, `[total tokens]`. */
+  readonly wordStarts?: Uint8Array;
   /** The most tokens an example may have; batches are never padded beyond it. */
   readonly maxLength: number;
   /** How many examples were cut to maxLength. */

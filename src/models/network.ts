@@ -5,12 +5,15 @@ import { albertZh } from './albert-zh.js';
 import { bert } from './bert.js';
 import { distilbert } from './distilbert.js';
 import { electra } from './electra.js';
-import { meanCrossEntropy, meanLabelledCrossEntropy } from './layers.js';
+import { crfVariables, crfWeights } from './crf.js';
+import type { TransitionRules } from './crf-rules.js';
+import { meanCrossEntropy, meanLabelledCrossEntropy, type Weights } from './layers.js';
 import { meanBinaryCrossEntropy } from './losses.js';
 import type { Forward, Head, Model } from './model.js';
 import type { ModelConfig } from './model-config.js';
 import { roberta } from './roberta.js';
 import type { VariableSpec } from './variables.js';
+import { wordField } from './word-field.js';
 
 /** A model with the head of a task, as training, evaluation and export see it. */
 export interface Network {
@@ -24,7 +27,24 @@ export interface Network {
    */
   readonly labelled: Labelled;
   /** The mean loss of a batch, a scalar. */
-  readonly loss: (logits: Tensor, labels: Tensor) => Tensor;
+  readonly loss: (logits: Tensor, labels: Tensor, weights: Weights) => Tensor;
+  /** Where the labels of words depend on each other: what is read from the logits. */
+  readonly field?: LabelField;
+}
+
+/** A head that labels the words of a sentence together. S: tokens of a sequence. */
+export interface LabelField {
+  /**
+   * The likeliest labels, int32 [B, S], and each sentence's loss, [B].
+   * @param wordMask int32 [B, S]: 1 for the tokens that words are labelled at
+   * @param labels int32 [B, S]: -1 where none is known
+   */
+  readonly decode: (
+    logits: Tensor,
+    wordMask: Tensor,
+    labels: Tensor,
+    weights: Weights,
+  ) => { readonly tags: Tensor; readonly losses: Tensor };
 }
 
 /** What differs between networks that label sequences and those that label tokens. */
@@ -68,6 +88,22 @@ export function labelSetClassifier(config: ModelConfig, labels: number): Network
 export function tokenClassifier(config: ModelConfig, labels: number): Network {
   const model = modelOf(config);
   return network(model, model.tokenClassifier(labels), 'token');
+}
+
+/**
+ * One label a word, all words of a sentence together: a linear-chain CRF on the scores of the tokens.
+ *
+ * @param rules which labels may follow each other; undefined: any
+ */
+export function fieldTokenClassifier(config: ModelConfig, labels: number, rules: TransitionRules | undefined): Network {
+  const plain = tokenClassifier(config, labels);
+  const field = wordField(labels, rules);
+  return {
+    ...plain,
+    variables: [...plain.variables, ...crfVariables(labels)],
+    loss: (logits, given, weights) => field.loss(logits, given, crfWeights(weights)),
+    field: { decode: (logits, wordMask, given, weights) => field.decode(logits, wordMask, given, crfWeights(weights)) },
+  };
 }
 
 /** A word of the vocabulary at each token. */

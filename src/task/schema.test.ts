@@ -26,7 +26,7 @@ describe('task schema', () => {
     const task = accepted(minimal);
     expect(task.version).to.equal(1);
     expect(task.data.dev_fraction).to.equal(0);
-    expect(task.model).to.deep.equal({ source: 'pypi:some-model@1.0.0', max_length: 128, dropout: null });
+    expect(task.model).to.deep.equal({ source: 'pypi:some-model@1.0.0', max_length: 128, dropout: null, crf: false });
     expect(task.training).to.deep.equal({
       epochs: 3,
       batch_size: 32,

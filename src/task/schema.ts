@@ -108,6 +108,9 @@ const modelSchema = z
         .nullable()
         .default(null)
         .describe("dropout of hidden states, attention and classifier; null: as the checkpoint's config says"),
+      crf: flag()
+        .default(false)
+        .describe('of ner: label the words of a sentence together, with a conditional random field on the model'),
     },
     mappingOf('source (or config), ...'),
   )
@@ -128,13 +131,13 @@ const modelSchema = z
   })
   .describe('the model that is fine-tuned');
 
-const metrics = ['accuracy', 'macro_f1', 'f1', 'precision', 'recall', 'micro_f1', 'subset_accuracy'] as const;
+const metrics = ['accuracy', 'macro_f1', 'mcc', 'f1', 'precision', 'recall', 'micro_f1', 'subset_accuracy'] as const;
 type Metric = (typeof metrics)[number];
 
 /** The scores of each task that may decide which epoch is the best; the first does where nothing is said. */
 const taskMetrics = {
-  classification: ['accuracy', 'macro_f1'],
-  'pair-classification': ['accuracy', 'macro_f1'],
+  classification: ['accuracy', 'macro_f1', 'mcc'],
+  'pair-classification': ['accuracy', 'macro_f1', 'mcc'],
   'multi-label-classification': ['micro_f1', 'macro_f1', 'subset_accuracy'],
   ner: ['f1', 'precision', 'recall', 'accuracy', 'macro_f1'],
 } as const satisfies Record<(typeof taskKinds)[number], readonly Metric[]>;
@@ -195,7 +198,7 @@ const trainingObject = z.strictObject(
     metric: choice(metrics)
       .optional()
       .describe(
-        'decides which epoch on dev is the best: accuracy (the default) or macro_f1; of ner f1 (the default), ' +
+        'decides which epoch on dev is the best: accuracy (the default), macro_f1 or mcc (Matthews correlation); of ner f1 (the default), ' +
           'precision, recall, accuracy or macro_f1; of multi-label-classification micro_f1 (the default), macro_f1 or ' +
           'subset_accuracy',
       ),
@@ -243,6 +246,15 @@ const taskAndFormat = z.looseObject({
   task: taskObject.shape.task,
   data: z.looseObject({ format: z.string().optional() }),
 });
+const taskAndField = z.looseObject({
+  task: taskObject.shape.task,
+  model: z.looseObject({ crf: z.boolean().optional() }),
+});
+
+/** Whether a loss is asked for that is not plain cross entropy. */
+const hasOtherLoss = (training: z.infer<typeof trainingSchema>): boolean =>
+  training.class_weights !== undefined || training.label_smoothing > 0 || training.focal_gamma > 0;
+
 const taskAndMetric = z.looseObject({
   task: taskObject.shape.task,
   training: z.looseObject({ metric: z.enum(metrics).optional() }).optional(),
@@ -291,6 +303,17 @@ export const taskSchema = taskObject
     path: ['data', 'format'],
     error: 'expected conll or none (task is ner)',
     ...ifGood(taskAndFormat),
+  })
+  .refine((task) => task.task === 'ner' || !task.model.crf, {
+    path: ['model', 'crf'],
+    error: 'expected false or absent (it belongs to task: ner)',
+    ...ifGood(taskAndField),
+  })
+  .refine(({ model, training }) => !model.crf || !hasOtherLoss(training), {
+    path: ['model', 'crf'],
+    error:
+      'expected false or absent, because class_weights, label_smoothing or focal_gamma is given: a CRF has a loss of its own',
+    ...ifGood(taskAndField),
   })
   .refine((task) => task.task === 'ner' || task.data.format !== 'conll', {
     path: ['data', 'format'],

@@ -20,7 +20,10 @@ import {
 export interface WordPredictions {
   /** Label id of each word of each text: `[texts][words]`; -1 for a word without a token. */
   readonly classes: readonly Int32Array[];
-  /** Mean cross entropy over the labelled tokens; NaN where none is. */
+  /**
+   * Mean cross entropy over the labelled tokens, NaN where none is; of a field, the mean over the examples of the negative
+   * log-likelihood.
+   */
   readonly loss: number;
 }
 
@@ -44,7 +47,11 @@ export async function predictWords(
     predict,
     dataset,
     padTokenId,
-    ({ indices, length, labels }, logits) => {
+    ({ indices, length, labels }, { logits, field }) => {
+      if (field !== undefined) {
+        for (const loss of field.losses) lossSum += loss;
+        labelled += indices.length;
+      }
       indices.forEach((index, row) => {
         const { text, first, positions, own } = dataset.windows[index]!;
         positions.forEach((position, i) => {
@@ -52,9 +59,9 @@ export async function predictWords(
           const token = row * length + position;
           const scores = logits.subarray(token * numLabels, (token + 1) * numLabels);
           const word = first + i;
-          if (word >= own[0] && word < own[1]) classes[text]![word] = largest(scores);
+          if (word >= own[0] && word < own[1]) classes[text]![word] = field?.tags[token] ?? largest(scores);
           const label = labels[token]!;
-          if (label >= 0) {
+          if (label >= 0 && field === undefined) {
             lossSum += crossEntropy(scores, label);
             labelled++;
           }

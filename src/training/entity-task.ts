@@ -1,12 +1,15 @@
 import { readConll, type TaggedSentence } from '../data/conll.js';
 import { encodeWords, type EncodedWords } from '../data/encode-words.js';
 import { UserError } from '../errors.js';
-import { continuesEntity, outside } from '../metrics/tags.js';
-import { tokenClassifier } from '../models/network.js';
+import { continuesEntity, outside, schemeOf } from '../metrics/tags.js';
+import { transitionRules } from '../models/crf-rules.js';
+import type { ModelConfig } from '../models/model-config.js';
+import { fieldTokenClassifier, tokenClassifier, type Network } from '../models/network.js';
+import { regularSentences } from './regular-tags.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { labelledSentences } from './entity-evaluation.js';
 import { plural } from '../ui/format.js';
-import type { TaskMethods } from './task-methods.js';
+import type { NetworkPurpose, TaskMethods } from './task-methods.js';
 
 /** Sentences with a label at each word: named entities. */
 export const entityTask: TaskMethods<TaggedSentence> = {
@@ -28,13 +31,14 @@ export const entityTask: TaskMethods<TaggedSentence> = {
   isLabelled: () => true,
   groupOf: (sentence) => new Set(sentence.labels).size - 1,
   wordsOf: (sentences) => (sentences.every(({ words }) => words.every(isCharacter)) ? 'characters' : 'words'),
-  encode(sentences, labels, tokenizer, maxLength) {
-    const dataset = encodeSentences(sentences, labels, tokenizer, maxLength);
+  encode(sentences, labels, tokenizer, { max_length: maxLength, crf }) {
+    const taught = crf ? regularSentences(sentences, labels) : { sentences, isRegular: false };
+    const dataset = encodeSentences(taught.sentences, labels, tokenizer, maxLength);
     const { splitCount: split } = dataset;
     const limit = `${maxLength} (model.max_length)`;
     const lengthNote =
       split === 0 ? `none over ${limit}` : `${plural(split, 'sentence')} read in windows of ${limit} that overlap`;
-    return { dataset, lengthNote };
+    return { dataset, lengthNote, field: crf ? (taught.isRegular ? 'ruled' : 'free') : undefined };
   },
   evaluationSet: (sentences, labels, tokenizer, maxLength) =>
     labelledSentences(
@@ -43,8 +47,15 @@ export const entityTask: TaskMethods<TaggedSentence> = {
       labels,
       tokenizer.padTokenId,
     ),
-  network: tokenClassifier,
+  network: entityNetwork,
 };
+
+/** With a CRF where one is asked for. */
+export function entityNetwork(config: ModelConfig, { labels, field }: NetworkPurpose): Network {
+  if (field === undefined) return tokenClassifier(config, labels.length);
+  const scheme = field === 'ruled' ? schemeOf(labels) : undefined;
+  return fieldTokenClassifier(config, labels.length, scheme && transitionRules(labels, scheme));
+}
 
 const isCharacter = (word: string): boolean => word.length <= 2 && Array.from(word).length === 1;
 

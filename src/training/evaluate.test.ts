@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
 import { predictDataset } from './evaluate.js';
+import type { Outputs } from './trainer.js';
 import { labelledExamples } from './label-evaluation.js';
 
 /** Examples of the given numbers of tokens; the first token of example i is i. */
@@ -24,10 +25,10 @@ function dataset(lengths: readonly number[], labels: readonly number[]): Encoded
 const settings = { numLabels: 3, padTokenId: 0 };
 
 /** Says class (first token mod 3), with a logit of 2 against 0. */
-const byFirstToken = (batch: Batch): Float32Array => {
+const byFirstToken = (batch: Batch): Outputs => {
   const logits = new Float32Array(batch.size * 3);
   for (let row = 0; row < batch.size; row++) logits[row * 3 + (batch.inputIds[row * batch.length]! % 3)] = 2;
-  return logits;
+  return { logits, field: undefined };
 };
 
 describe('evaluation', () => {
@@ -68,7 +69,7 @@ describe('evaluation', () => {
 
   it('takes the first of equal scores, and logits of any size', async () => {
     const logits = Float32Array.of(1e30, 1e30, -1e30);
-    const predictions = await predictDataset(() => logits, dataset([2], [1]), settings);
+    const predictions = await predictDataset(() => ({ logits, field: undefined }), dataset([2], [1]), settings);
     expect(predictions!.classes[0]).to.equal(0);
     expect([...predictions!.probabilities]).to.deep.equal([0.5, 0.5, 0]);
   });

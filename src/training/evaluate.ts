@@ -1,5 +1,6 @@
 import { assembleBatch, planBatches, type Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
+import type { Outputs } from './trainer.js';
 import type { Bar } from '../ui/reporter.js';
 
 /** What a model says of a data set, in the order of its file. */
@@ -34,8 +35,7 @@ export interface Evaluation {
   predictions(): Iterable<Readonly<Record<string, unknown>>>;
 }
 
-/** Logits of a batch: row-major [batch.size, labels], or of tokens [batch.size * batch.length, labels]. */
-export type Predict = (batch: Batch) => Float32Array;
+export type Predict = (batch: Batch) => Outputs;
 
 /** Labelled data, ready to be measured on. */
 export interface EvaluationSet {
@@ -64,14 +64,14 @@ export type OnBatch = (done: number) => boolean | Promise<boolean>;
 /**
  * Runs the model over a data set, sorted by length so that little is padding.
  *
- * @param visit gets each batch with its logits
+ * @param visit gets each batch with what the model says of it
  * @returns whether it came to the end: false where `onBatch` ended it
  */
 export async function runBatches(
   predict: Predict,
   dataset: EncodedDataset,
   padTokenId: number,
-  visit: (batch: Batch, logits: Float32Array) => void,
+  visit: (batch: Batch, outputs: Outputs) => void,
   onBatch: OnBatch = () => true,
 ): Promise<boolean> {
   const plan = { batchSize, multipleOf: lengthMultiple, seed: 0, epoch: 0, shuffle: false, bucketByLength: true };
@@ -100,7 +100,7 @@ export async function predictDataset(
   const classes = new Int32Array(dataset.size);
   const probabilities = new Float32Array(dataset.size * numLabels);
   let [lossSum, labelled] = [0, 0];
-  const visit = ({ indices }: Batch, logits: Float32Array): void => {
+  const visit = ({ indices }: Batch, { logits }: Outputs): void => {
     indices.forEach((index, row) => {
       const scores = logits.subarray(row * numLabels, (row + 1) * numLabels);
       softmaxInto(probabilities.subarray(index * numLabels, (index + 1) * numLabels), scores);

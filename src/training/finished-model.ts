@@ -15,6 +15,7 @@ import { parseModelSource } from '../sources/source.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import type { Reporter } from '../ui/reporter.js';
+import { entityNetwork } from './entity-task.js';
 import { defaultThreshold } from './label-set-evaluation.js';
 import { checkFit } from './model-source.js';
 import { inferenceProgram } from './program.js';
@@ -102,8 +103,11 @@ function takesSets(card: ModelCard | undefined, { config }: Checkpoint, head: He
 }
 
 /** Loads the weights. */
-export function loadFinishedModel({ checkpoint, head, labels }: FinishedModel, precision: Precision): Model {
-  const network = networkOf(checkpoint, head, labels.length);
+export function loadFinishedModel({ checkpoint, card, head, labels }: FinishedModel, precision: Precision): Model {
+  const network =
+    card?.field === undefined
+      ? networkOf(checkpoint, head, labels.length)
+      : entityNetwork(checkpoint.config, { labels, field: card.field });
   const weights = readAllWeights(checkpoint, network);
   const model = openModel(inferenceProgram(network, precision));
   try {

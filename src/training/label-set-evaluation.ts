@@ -6,6 +6,7 @@ import { microF1Interval } from '../metrics/bootstrap.js';
 import { chooseThreshold, exampleCounts, multiLabelMetrics } from '../metrics/multi-label.js';
 import { multiLabelReport } from '../metrics/report.js';
 import { runBatches, type Evaluation, type EvaluationSet, type OnBatch, type Predict } from './evaluate.js';
+import type { Outputs } from './trainer.js';
 
 /** A label is given from this probability on where no dev data has said better. */
 export const defaultThreshold = 0.5;
@@ -51,7 +52,7 @@ export async function predictLabelSets(
   const { numLabels, padTokenId } = settings;
   const probabilities = new Float32Array(dataset.size * numLabels);
   let [lossSum, labelled] = [0, 0];
-  const visit = ({ indices }: Batch, logits: Float32Array): void => {
+  const visit = ({ indices }: Batch, { logits }: Outputs): void => {
     indices.forEach((index, row) => {
       for (let id = 0; id < numLabels; id++) {
         const logit = logits[row * numLabels + id]!;

@@ -26,7 +26,7 @@ export const labelSetTask: TaskMethods<LabelSetExample> = {
   // Sets are too many to have a share of each; the first labels are as many as there are labels.
   groupOf: ({ labels }) => labels?.[0] ?? -1,
   wordsOf: () => undefined,
-  encode(examples, labels, tokenizer, maxLength) {
+  encode(examples, labels, tokenizer, { max_length: maxLength }) {
     const dataset = encodeLabelSets(examples, labels.length, tokenizer, maxLength);
     return { dataset, lengthNote: textsNote(dataset) };
   },
@@ -37,5 +37,5 @@ export const labelSetTask: TaskMethods<LabelSetExample> = {
       labels,
       tokenizer.padTokenId,
     ),
-  network: labelSetClassifier,
+  network: (config, { labels }) => labelSetClassifier(config, labels.length),
 };

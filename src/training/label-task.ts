@@ -25,11 +25,11 @@ export const labelTask: TaskMethods<Example> = {
   isLabelled: ({ label }) => label !== undefined,
   groupOf: ({ label = -1 }) => label,
   wordsOf: () => undefined,
-  encode(examples, _labels, tokenizer, maxLength) {
+  encode(examples, _labels, tokenizer, { max_length: maxLength }) {
     const dataset = encodeExamples(examples, tokenizer, maxLength);
     return { dataset, lengthNote: textsNote(dataset) };
   },
   evaluationSet: (examples, labels, tokenizer, maxLength) =>
     labelledExamples(examples, encodeExamples(examples, tokenizer, maxLength), labels, tokenizer.padTokenId),
-  network: sequenceClassifier,
+  network: (config, { labels }) => sequenceClassifier(config, labels.length),
 };

@@ -1,13 +1,13 @@
 import type { EncodedDataset } from '../data/encode.js';
 import { splitHeldOut } from '../data/split.js';
-import type { TaskKind } from '../task/schema.js';
+import type { TaskConfig, TaskKind } from '../task/schema.js';
 import type { ResolvedTask } from '../task/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { entityTask } from './entity-task.js';
 import type { EvaluationSet } from './evaluate.js';
 import { labelSetTask } from './label-set-task.js';
 import { labelTask } from './label-task.js';
-import type { TaskMethods, WordKind } from './task-methods.js';
+import type { FieldKind, TaskMethods, WordKind } from './task-methods.js';
 
 /** A task's data as token ids. */
 export interface PreparedData {
@@ -17,6 +17,8 @@ export interface PreparedData {
   readonly train: EncodedDataset;
   /** What became of training examples that are too long, in words. */
   readonly lengthNote: string;
+  /** Of a CRF. */
+  readonly field: FieldKind | undefined;
   readonly dev: EvaluationSet | undefined;
   readonly test: EvaluationSet | undefined;
 }
@@ -82,16 +84,18 @@ export function encodeTask<T>(
   methods: TaskMethods<T>,
   { labels, train, dev, test }: TaskExamples<T>,
   tokenizer: Tokenizer,
-  maxLength: number,
+  settings: TaskConfig['model'],
 ): PreparedData {
+  const { max_length: maxLength } = settings;
   const measured = (examples: readonly T[] | undefined) =>
     examples === undefined ? undefined : methods.evaluationSet(examples, labels, tokenizer, maxLength);
-  const { dataset, lengthNote } = methods.encode(train, labels, tokenizer, maxLength);
+  const { dataset, lengthNote, field } = methods.encode(train, labels, tokenizer, settings);
   return {
     labels,
     words: methods.wordsOf(train),
     train: dataset,
     lengthNote,
+    field,
     dev: measured(dev),
     test: measured(test),
   };

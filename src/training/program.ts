@@ -38,7 +38,8 @@ const variableOf = ({ name, shape }: VariableSpec): Variable => ({ name, shape, 
 /**
  * The whole of fine-tuning as one graph. Functions:
  * - `train`: one update; returns `loss` and `gradNorm` (before clipping)
- * - `predict`: `logits` [batch, labels]
+ * - `predict`: `logits` [batch, labels] or [batch * sequence, labels]; of a network with a field also the likeliest labels,
+ *   `tags` [batch, sequence], and each sentence's loss, `losses` [batch]
  * - `initialize`: random values for the fresh variables, from a seed; absent where none is fresh
  * - `resetOptimizer`: moments to zero
  * - `assign/<variable>`, `fetch/<variable>`
@@ -66,7 +67,7 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
 }
 
 /** What a network computes, whatever it is trained for. */
-type Computation = Pick<Network, 'variables' | 'logits'>;
+type Computation = Pick<Network, 'variables' | 'logits' | 'field'>;
 
 /** The part of the graph that a finished model needs: `predict`, weights in and out. */
 export function inferenceProgram(network: Computation, precision: Precision): Program {
@@ -134,17 +135,20 @@ export function lossAndGradients(
   const { value, grads } = tf.valueAndGrads((...given: Tensor[]) => {
     const byName = new Map(specs.map(({ name }, i) => [name, given[i]!]));
     const pass = { weights: (name: string) => byName.get(name)!, dropout: seededDropout(inputs.dropoutSeed!) };
-    return network.loss(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!) as Scalar;
+    return network.loss(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!, pass.weights) as Scalar;
   })(values);
   return { loss: value, gradients: grads };
 }
 
 function predictFunction(network: Computation): FunctionSpec {
+  const { field } = network;
   return {
-    inputs: encoderInputs,
-    build: (inputs, variables) => ({
-      logits: network.logits({ weights: variables.read.bind(variables), dropout: noDropout }, encoderInputsOf(inputs)),
-    }),
+    inputs: field === undefined ? encoderInputs : { ...encoderInputs, wordMask: tokens, labels: tokens },
+    build(inputs, variables) {
+      const weights = variables.read.bind(variables);
+      const logits = network.logits({ weights, dropout: noDropout }, encoderInputsOf(inputs));
+      return { logits, ...field?.decode(logits, inputs.wordMask!, inputs.labels!, weights) };
+    },
   };
 }
 

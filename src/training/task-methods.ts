@@ -2,6 +2,7 @@ import type { EncodedDataset } from '../data/encode.js';
 import type { ModelConfig } from '../models/model-config.js';
 import type { Network } from '../models/network.js';
 import type { ResolvedPath, ResolvedTask } from '../task/load.js';
+import type { TaskConfig } from '../task/schema.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import type { EvaluationSet } from './evaluate.js';
 
@@ -19,6 +20,18 @@ export interface EncodedExamples {
   readonly dataset: EncodedDataset;
   /** What became of those that are longer than the model takes, in words. */
   readonly lengthNote: string;
+  /** Of a task with a CRF. */
+  readonly field?: FieldKind | undefined;
+}
+
+/** Whether the labels of a CRF keep to the rules of their scheme, or may follow each other in any way. */
+export type FieldKind = 'ruled' | 'free';
+
+/** What a network is made for. */
+export interface NetworkPurpose {
+  /** Label names by id. */
+  readonly labels: readonly string[];
+  readonly field: FieldKind | undefined;
 }
 
 /** What the kinds of tasks differ in, on the way from files to examples to batches to metrics. T: an example as text. */
@@ -43,7 +56,12 @@ export interface TaskMethods<T> {
   /** Where words are labelled: what they are, for texts that do not come in words. */
   readonly wordsOf: (examples: readonly T[]) => WordKind | undefined;
   /** Examples as token ids, to learn from. */
-  encode(examples: readonly T[], labels: readonly string[], tokenizer: Tokenizer, maxLength: number): EncodedExamples;
+  encode(
+    examples: readonly T[],
+    labels: readonly string[],
+    tokenizer: Tokenizer,
+    settings: TaskConfig['model'],
+  ): EncodedExamples;
   /** Labelled examples, to be measured on. */
   evaluationSet(
     examples: readonly T[],
@@ -51,5 +69,5 @@ export interface TaskMethods<T> {
     tokenizer: Tokenizer,
     maxLength: number,
   ): EvaluationSet;
-  network(config: ModelConfig, labels: number): Network;
+  network(config: ModelConfig, purpose: NetworkPurpose): Network;
 }

@@ -4,10 +4,24 @@ import { explainNativeFailure, type NativeActivity } from './native-failure.js';
 import { adamWFactors, type AdamWSettings } from './optimizer.js';
 import { loadWeights, weightReader, type Weight } from './weights.js';
 
+/** What a model says of a batch. */
+export interface Outputs {
+  /** Row-major [batch.size, labels], or of tokens [batch.size * batch.length, labels]. */
+  readonly logits: Float32Array;
+  /** Of a network whose labels depend on each other. */
+  readonly field:
+    | {
+        /** The likeliest label of each token that words are labelled at, [batch.size, batch.length]. */
+        readonly tags: Int32Array;
+        /** Of each sentence, [batch.size]. */
+        readonly losses: Float32Array;
+      }
+    | undefined;
+}
+
 /** A loaded model: forward passes, and its weights in and out. */
 export interface Model {
-  /** Logits of a batch, row-major [batch.size, labels]. */
-  predict(batch: Batch): Float32Array;
+  predict(batch: Batch): Outputs;
   load(weights: readonly Weight[]): void;
   /** A function that gives a weight's values; cheapest where it is asked in the order of the program's variables. */
   weightReader(): (name: string) => Float32Array;
@@ -42,16 +56,22 @@ function inputsOf({ size, length, inputIds, tokenTypeIds, attentionMask }: Batch
 const labelsShape = ({ labelled, size, labels }: Batch): number[] =>
   labelled === 'example' ? [size] : [size, labels.length / size];
 
+function fieldInputsOf({ size, length, wordMask, labels }: Batch): Record<string, HostTensor> {
+  if (wordMask === undefined) throw new TypeError('the batch does not say where its words are');
+  const shape = [size, length];
+  return { wordMask: { shape, data: wordMask }, labels: { shape, data: labels } };
+}
+
 /** Loads an inference program. */
 export function openModel(program: Program): Model {
   const session = openSession(program);
   return modelOf(program, session);
 }
 
-type Outputs = Record<string, HostTensor>;
+type Results = Record<string, HostTensor>;
 
 /** Runs functions of the session; what fails for the machine's reasons becomes a UserError. */
-function runTogether(session: Session, calls: readonly Call[], activity: NativeActivity): Outputs[] {
+function runTogether(session: Session, calls: readonly Call[], activity: NativeActivity): Results[] {
   try {
     return session.runTogether(calls);
   } catch (error) {
@@ -59,7 +79,7 @@ function runTogether(session: Session, calls: readonly Call[], activity: NativeA
   }
 }
 
-type Run = (name: string, inputs: Call['inputs'], activity: NativeActivity) => Outputs;
+type Run = (name: string, inputs: Call['inputs'], activity: NativeActivity) => Results;
 
 const runnerOf =
   (session: Session): Run =>
@@ -70,10 +90,16 @@ const weights: NativeActivity = { kind: 'weights' };
 
 function modelOf(program: Program, session: Session): Model {
   const run = runnerOf(session);
-  const transfer = (calls: readonly Call[]): Outputs[] => runTogether(session, calls, weights);
+  const hasField = program.signatures.predict?.outputs.tags !== undefined;
+  const transfer = (calls: readonly Call[]): Results[] => runTogether(session, calls, weights);
   const accessible = program.variables.filter(({ name }) => `fetch/${name}` in program.signatures);
   return {
-    predict: (batch) => floats(run('predict', inputsOf(batch), { kind: 'predict', batch }), 'logits'),
+    predict(batch) {
+      const given = hasField ? { ...inputsOf(batch), ...fieldInputsOf(batch) } : inputsOf(batch);
+      const results = run('predict', given, { kind: 'predict', batch });
+      const field = hasField ? { tags: integers(results, 'tags'), losses: floats(results, 'losses') } : undefined;
+      return { logits: floats(results, 'logits'), field };
+    },
     load: (given) => {
       loadWeights(given, transfer);
     },
@@ -127,6 +153,12 @@ export function openTrainer(program: Program, optimizer: AdamWSettings, seed: nu
       restore(folder, 'weights');
     },
   };
+}
+
+function integers(outputs: Readonly<Record<string, HostTensor>>, name: string): Int32Array {
+  const data = outputs[name]?.data;
+  if (!(data instanceof Int32Array)) throw new TypeError(`the graph's output ${name} is not int32`);
+  return data;
 }
 
 function floats(outputs: Readonly<Record<string, HostTensor>>, name: string): Float32Array {
