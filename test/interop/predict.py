@@ -1,8 +1,9 @@
 """Makes tiny random models with their tokenizers, and answers with what Transformers makes of texts.
 
 Reads {"folder", "corpus", "texts", "pairs", "masked", "sentences", "gold"} from stdin. For each family, writes folder/<family>-sequence,
--token and -words with save_pretrained; prints, by family:
+-sets, -token and -words with save_pretrained; prints, by family:
   sequence: probabilities of each of texts, then of each of pairs
+  sets: of each of texts, the probability of each label by itself
   token: entities of each of texts, [start, end, label], of the pipeline with aggregation_strategy "first"
   tagged: of each of sentences, lists of words, the label of each word; and what seqeval says of them beside `gold`
   words: of each of masked, of each mask the pipeline's top five, [id, probability, token_str]
@@ -151,6 +152,12 @@ def sequences(model, tokenizer, family, texts, pairs):
     return found
 
 
+def label_sets(model, tokenizer, texts):
+    # What the pipeline makes of the scores hangs on problem_type alone.
+    run = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
+    return [{one["label"]: one["score"] for one in found} for found in run(texts, truncation=True)]
+
+
 def tokens(model, tokenizer, texts):
     run = pipeline("token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="first")
     gather = run.gather_pre_entities
@@ -218,8 +225,14 @@ def main():
         save(token, tokenizer, folder("token"))
         masked = AutoModelForMaskedLM.from_config(config_of(family, size))
         save(masked, tokenizer, folder("words"))
+        config = config_of(family, size)
+        config.num_labels = 3
+        config.problem_type = "multi_label_classification"
+        sets = AutoModelForSequenceClassification.from_config(config)
+        save(sets, tokenizer, folder("sets"))
         answer[family] = {
             "sequence": sequences(sequence, tokenizer, family, request["texts"], request["pairs"]),
+            "sets": label_sets(sets, tokenizer, request["texts"]),
             "token": tokens(token, tokenizer, request["texts"]),
             "words": words(masked, tokenizer, request["masked"]),
             "tagged": tagged(token, tokenizer, family, request["sentences"], request["gold"]),

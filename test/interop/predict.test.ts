@@ -62,6 +62,7 @@ const answerSchema = z.record(
   z.string(),
   z.object({
     sequence: z.array(z.array(z.number())),
+    sets: z.array(z.record(z.string(), z.number())),
     token: z.array(z.array(z.tuple([z.number(), z.number(), z.string()]))),
     words: z.array(z.array(z.array(z.tuple([z.number(), z.number(), z.string()])))),
     tagged: z.object({
@@ -77,6 +78,7 @@ const labelSchema = z.object({
   probability: z.number(),
   probabilities: z.record(z.string(), z.number()),
 });
+const setSchema = z.strictObject({ labels: z.array(z.string()), probabilities: z.record(z.string(), z.number()) });
 const entitiesSchema = z.strictObject({
   entities: z.array(z.strictObject({ start: z.number(), end: z.number(), label: z.string(), text: z.string() })),
 });
@@ -142,6 +144,24 @@ describe('t4 predict beside Transformers', () => {
         });
         expect(probabilities[label]).to.equal(probability);
         expect(probability).to.equal(Math.max(...Object.values(probabilities)));
+      });
+    });
+
+    it(`${family}: the probabilities of labels by themselves are the same, and those from 0.5 on are given`, async () => {
+      const input = jsonl(
+        'sets.jsonl',
+        texts.map((text) => ({ text })),
+      );
+      const got = await predict(setSchema, '--checkpoint', join(folder, `${family}-sets`), '--input', input);
+      const expected = answers[family]!.sets;
+      expect(got).to.have.length(expected.length);
+      got.forEach(({ labels, probabilities }, i) => {
+        expect(Object.keys(probabilities)).to.deep.equal(['LABEL_0', 'LABEL_1', 'LABEL_2']);
+        for (const [label, probability] of Object.entries(probabilities)) {
+          expect(probability, `example ${i}`).to.be.closeTo(expected[i]![label]!, 1e-5);
+        }
+        const given = Object.keys(probabilities).filter((label) => expected[i]![label]! >= 0.5);
+        expect(labels).to.deep.equal(given);
       });
     });
 
