@@ -1,5 +1,5 @@
 import { loadTask, portableTask, taskYaml } from '../task/load.js';
-import { taskJsonSchema } from '../task/schema.js';
+import { editorSchema } from '../task/schema.js';
 import type { Reporter } from '../ui/reporter.js';
 import type { ConfigShowOptions } from './options.js';
 
@@ -13,6 +13,6 @@ export function configShow({ task, model, data, set }: ConfigShowOptions, ui: Re
 
 /** `t4 config schema`: for editors, and for whoever wants every key on one page. */
 export function configSchema(ui: Reporter): number {
-  ui.json({ title: 'A t4 task file', ...taskJsonSchema() });
+  ui.json(editorSchema());
   return 0;
 }

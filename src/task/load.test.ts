@@ -1,9 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { UserError } from '../errors.js';
+import { packageRoot } from '../package-root.js';
 import { loadTask, type LoadTaskOptions, taskNames, taskYaml } from './load.js';
+import { editorSchema } from './schema.js';
 
 const good = `task: classification
 data:
@@ -46,11 +48,35 @@ describe('loading a task', () => {
   }
 
   it('resolves every task that comes with t4', () => {
-    expect(taskNames()).to.include.members(['demo', 'sst-2', 'sst-2-glue', 'chnsenticorp']);
+    expect(taskNames()).to.include.members([
+      'chinadaily',
+      'chinadaily-albert',
+      'chinadaily-albert-crf',
+      'chinadaily-crf',
+      'chnsenticorp',
+      'chnsenticorp-albert',
+      'demo',
+      'lcqmc',
+      'lcqmc-albert',
+      'sst-2',
+      'sst-2-distilbert',
+      'sst-2-glue',
+    ]);
     for (const name of taskNames()) {
       const task = loadTask({ task: name, overrides: [], env: {} });
       expect(task.name).to.equal(name);
     }
+  });
+
+  it('has a schema beside the tasks that come with t4, for editors', () => {
+    const tasks = join(packageRoot(), 'tasks');
+    for (const name of taskNames()) {
+      const [first] = readFileSync(join(tasks, `${name}.yaml`), 'utf8').split('\n', 1);
+      expect(first, name).to.equal('# yaml-language-server: $schema=./task.schema.json');
+    }
+    const kept: unknown = JSON.parse(readFileSync(join(tasks, 'task.schema.json'), 'utf8'));
+    expect(kept, 'after a change: t4 config schema > tasks/task.schema.json').to.deep.equal(editorSchema());
+    expect(taskNames()).not.to.include('task.schema');
   });
 
   it('names the nearest task', () => {

@@ -10,7 +10,7 @@ import { isRelativePath, parseModelSource } from '../sources/source.js';
 import { checkTask } from './check.js';
 import { applyOverride, isMapping, isProblem, type Mapping, parseOverride } from './overrides.js';
 import { type Problem, taskError } from './problems.js';
-import { type DataConfig, type ModelConfig, type TaskConfig, trainingKeys } from './schema.js';
+import { type DataConfig, type ModelConfig, type TaskConfig, trainingKeys, vocabularyFiles } from './schema.js';
 import { type Origins, parseYaml } from './yaml.js';
 
 export interface LoadTaskOptions {
@@ -211,7 +211,7 @@ function vocabularyOf(path: string): string {
   if (config.data?.vocab !== undefined) return config.data.vocab;
   throw new UserError(
     'usage',
-    `model.vocab: got nothing, expected the folder that holds vocab.txt or tokenizer.json, because ${path} names none`,
+    `model.vocab: got nothing, expected the folder that holds ${vocabularyFiles}, because ${path} names none`,
     'Add --set model.vocab=FOLDER.',
   );
 }

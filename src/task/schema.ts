@@ -5,6 +5,11 @@ import { choice, flag, notYet, number, text, wholeNumber } from './fields.js';
 /** What can be trained in this version. */
 export const taskKinds = ['classification', 'pair-classification', 'multi-label-classification', 'ner'] as const;
 
+/** The files that a vocabulary is read from, of the formats one. */
+export const vocabularyFiles =
+  'tokenizer.json, vocab.txt, vocab.json with merges.txt, spiece.model, or dict.txt with encoder.json and vocab.bpe ' +
+  '(fairseq)';
+
 /** What stands between the labels of a cell unless `data.label_separator` says otherwise. */
 export const defaultSeparator = ',';
 
@@ -99,7 +104,7 @@ const modelSchema = z
       vocab: text('a name or the path of a folder')
         .optional()
         .describe(
-          'with config: a name in configs/vocab or the folder that holds vocab.txt or tokenizer.json; absent: as config says',
+          `with config: a name in configs/vocab or the folder that holds ${vocabularyFiles}; absent: as config says`,
         ),
       max_length: wholeNumber({ min: 3 })
         .default(128)
@@ -364,4 +369,9 @@ export const trainingKeys: readonly string[] = Object.keys(trainingObject.shape)
 /** The JSON Schema of task files, draft 2020-12. */
 export function taskJsonSchema(): z.core.JSONSchema.BaseSchema {
   return z.toJSONSchema(taskSchema, { io: 'input', target: 'draft-2020-12' });
+}
+
+/** The same with a title, as editors are given it: tasks/task.schema.json. */
+export function editorSchema(): Readonly<Record<string, unknown>> {
+  return { title: 'A t4 task file', ...taskJsonSchema() };
 }
