@@ -53,17 +53,18 @@ export function chooseTask(data: DataSet, language: Language, model: ChosenModel
     max_length: { value: maxLength, why },
     tokens: lengths,
     ...trainingOf(data.size, model, maxLength),
-    metric: data.kind === 'ner' ? undefined : metricOf(counts),
+    metric: data.kind === 'ner' || data.kind === 'multi-label-classification' ? undefined : metricOf(counts),
   };
 }
 
 function taskOf({ kind }: DataSet): Choice<TaskKind> {
-  const whys: Partial<Record<TaskKind, string>> = {
+  const whys: Readonly<Record<TaskKind, string>> = {
     classification: 'One text a row, and one label for it.',
     'pair-classification': 'Two texts a row, and one label for both.',
+    'multi-label-classification': 'One text a row, and any number of labels for it.',
     ner: 'A label for each word: named entities and the like.',
   };
-  return { value: kind, why: whys[kind] ?? '' };
+  return { value: kind, why: whys[kind] };
 }
 
 function splitsOf(data: DataSet): Pick<Choices, 'train' | 'dev' | 'test'> {

@@ -3,7 +3,7 @@ import { UserError } from '../errors.js';
 import { didYouMean } from '../nearest.js';
 import { formatCount, plural } from '../ui/format.js';
 import { labelNames, numbered, plainName, secondNames, textNames } from './header.js';
-import type { DataTable } from './table.js';
+import { labelsInList, type DataTable } from './table.js';
 
 /** Columns that the user named; undefined: to be found. */
 export interface WantedColumns {
@@ -20,6 +20,8 @@ export interface FoundColumns {
   };
   /** The same as positions in the table's rows. */
   readonly at: { readonly text: number; readonly pair: number | undefined; readonly label: number };
+  /** Whether the labels are lists: any number of them a row. */
+  readonly inLists: boolean;
   /** How they were found, in words. */
   readonly why: string;
 }
@@ -29,6 +31,7 @@ interface Column {
   readonly at: number;
   readonly name: string | undefined;
   readonly textual: boolean;
+  readonly list: boolean;
   /** Rows of the sample that have something there. */
   readonly filled: number;
   readonly rows: number;
@@ -60,7 +63,8 @@ export function findColumns(path: string, table: DataTable, wanted: WantedColumn
   const texts = wantedText === undefined ? findTexts(others) : { text: wantedText, pair: undefined };
   if (texts === undefined) throw noTexts(path, table, label);
   const text = texts.text;
-  const pair = wantedPair ?? texts.pair;
+  // Any number of labels is given to single texts only.
+  const pair = wantedPair ?? (label.list ? undefined : texts.pair);
   const chosen = [text, pair, label].filter((column) => column !== undefined);
   if (new Set(chosen).size < chosen.length) {
     throw new UserError('usage', `${path}: text, second text and label: got one column twice`);
@@ -69,6 +73,7 @@ export function findColumns(path: string, table: DataTable, wanted: WantedColumn
   return {
     columns: { text: id(text), ...(pair === undefined ? {} : { pair: id(pair) }), label: id(label) },
     at: { text: text.at, pair: pair?.at, label: label.at },
+    inLists: label.list,
     why: explain(table, columns, chosen),
   };
 }
@@ -116,6 +121,7 @@ function describeColumns(table: DataTable): Column[] {
       at,
       name,
       textual,
+      list: table.lists[at] === true && values.length > 0,
       filled: values.length,
       rows: rows.length,
       distinct: new Set(values).size,
@@ -146,13 +152,16 @@ function findLabel(columns: readonly Column[]): Column | undefined {
   const candidates = columns.filter((column) => isLabelLike(column));
   const byName = firstNamed(candidates, labelNames);
   if (byName !== undefined) return byName;
+  const list = candidates.find((column) => column.list);
+  if (list !== undefined) return list;
   const fewest = Math.min(...candidates.map(({ distinct }) => distinct));
   return candidates.filter(({ distinct, name }) => distinct === fewest && !isTextName(name)).at(-1);
 }
 
 const isTextName = (name: string | undefined): boolean => name !== undefined && textNames.includes(plainName(name));
 
-function isLabelLike({ name, rows, filled, distinct, meanLength, fractional }: Column): boolean {
+function isLabelLike({ name, rows, filled, list, distinct, meanLength, fractional }: Column): boolean {
+  if (list) return filled >= rows / 2;
   const isNamed = name !== undefined && labelNames.includes(plainName(name));
   if (filled < rows / 2 || distinct > mostLabels || meanLength > longestLabel) return false;
   // One label: a mistake that is better told by its name than by "no labels".
@@ -219,7 +228,9 @@ function explain(table: DataTable, columns: readonly Column[], chosen: readonly 
       : `By the ${table.format === 'jsonl' ? 'keys' : 'header'}: ${table.names.map((name) => name || '(no name)').join(', ')}`;
   const unused = columns.filter((column) => !chosen.includes(column));
   const label = chosen.at(-1)!;
-  const values = `${nameOf(label)} has ${formatCount(label.distinct)} different values`;
+  const values = label.list
+    ? `${nameOf(label)} has lists of labels`
+    : `${nameOf(label)} has ${formatCount(label.distinct)} different values`;
   const left = unused.length === 0 ? '' : ` Not used: ${unused.map(nameOf).join(', ')}.`;
   return `${how}; ${values}.${left}`;
 }
@@ -241,12 +252,13 @@ export function fits(table: DataTable, { columns, at }: FoundColumns): 'labelled
 }
 
 /** The values of a file's label column, by how often they come. */
-export function countLabels(table: DataTable, { columns, at }: FoundColumns): Map<string, number> {
+export function countLabels(table: DataTable, { columns, at, inLists }: FoundColumns): Map<string, number> {
   const index = typeof columns.label === 'string' ? (table.names?.indexOf(columns.label) ?? -1) : at.label;
   const counts = new Map<string, number>();
   for (const row of table.rows) {
     const label = row[index];
-    if (label !== undefined && label !== '') counts.set(label, (counts.get(label) ?? 0) + 1);
+    if (label === undefined || label === '') continue;
+    for (const one of inLists ? labelsInList(label) : [label]) counts.set(one, (counts.get(one) ?? 0) + 1);
   }
   return counts;
 }

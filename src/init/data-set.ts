@@ -2,18 +2,18 @@ import { basename } from 'node:path';
 import { parseConll, type ConllFile } from '../data/conll.js';
 import { readDataFile } from '../data/file.js';
 import { dataFormats } from '../data/format.js';
-import { checkLabels } from '../data/labels.js';
 import { decodeLines, utf8Hint } from '../data/lines.js';
 import { throwProblems, type Problem } from '../data/problems.js';
+import { readLabelSets } from '../data/read-label-sets.js';
 import { parseExamples } from '../data/read.js';
 import { UserError } from '../errors.js';
-import type { TaskKind } from '../task/schema.js';
+import { defaultSeparator, type TaskKind } from '../task/schema.js';
 import type { Choice } from './choose.js';
 import { countLabels, findColumns, fits, NoLabels, type FoundColumns, type WantedColumns } from './columns.js';
 import { detectFormat, formatNames, formatOfName, type FileFormat } from './file-format.js';
 import type { SampleFile } from './lengths.js';
 import { findSiblings } from './siblings.js';
-import { readTable, type DataTable } from './table.js';
+import { readTable } from './table.js';
 
 /** What is known of a user's data before a model is chosen. */
 export interface DataSet {
@@ -86,9 +86,7 @@ function wordSet(path: string, { bytes }: Text, format: Conll, wanted: WantedCol
   const { labelColumn, columns } = format;
   const file = parseConll(bytes, path, { labelColumn });
   const counts = tagCounts(file);
-  if (counts.size < 2) {
-    throw new UserError('data', `${path}: got only the label ${[...counts.keys()].join()}, expected words of entities`);
-  }
+  refuseOneLabel(path, counts);
   const notes: string[] = [];
   const splits = siblingsOf(path, notes, (sibling) => {
     const other = readText(sibling);
@@ -116,6 +114,12 @@ function wordSet(path: string, { bytes }: Text, format: Conll, wanted: WantedCol
 
 const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 
+function refuseOneLabel(path: string, counts: ReadonlyMap<string, number>): void {
+  if (counts.size > 1) return;
+  const got = counts.size === 0 ? 'no label' : `only the label ${[...counts.keys()].join()}`;
+  throw new UserError('data', `${path}: got ${got}, expected at least 2 different labels`);
+}
+
 function tagCounts({ sentences, labels }: ConllFile): Map<string, number> {
   const counts = new Map<string, number>();
   for (const id of sentences.flatMap((one) => one.labels)) {
@@ -126,34 +130,49 @@ function tagCounts({ sentences, labels }: ConllFile): Map<string, number> {
 }
 
 function rowSet(path: string, text: Text, { format }: Table, wanted: WantedColumns): DataSet {
-  const table = readTable(text.bytes, text.lines, format);
+  const named = Object.values(wanted).filter((name) => name !== undefined);
+  const table = readTable(text.bytes, text.lines, format, named);
   const found = findColumns(path, table, wanted);
   const { columns, at } = found;
-  const { examples, labels } = readAll(path, text, format, found);
-  checkLabels(path, examples, labels);
+  const examples = readAll(path, text, format, found);
+  const counts = countLabels(table, found);
+  refuseOneLabel(path, counts);
   const notes: string[] = [];
   const splits = siblingsOf(path, notes, (sibling) => readRowsBeside(sibling, format, found));
-  const named =
+  const isSpelled =
     formatOfName(path) === format &&
     [splits.dev, splits.test].every((split) => split === undefined || formatOfName(split.path) === format);
   return {
     path,
-    kind: at.pair === undefined ? 'classification' : 'pair-classification',
+    kind: found.inLists
+      ? 'multi-label-classification'
+      : at.pair === undefined
+        ? 'classification'
+        : 'pair-classification',
     size: examples.length,
     files: filesOf(path, examples, splits),
-    labels: withLabelsOf(countLabels(table, found), splits),
+    labels: withLabelsOf(counts, splits),
     dev: splits.dev?.path,
     test: splits.test?.path,
-    format: named ? undefined : { value: format, why: `${sentence(formatNames[format])}; the name does not say it.` },
+    format: isSpelled
+      ? undefined
+      : { value: format, why: `${sentence(formatNames[format])}; the name does not say it.` },
     columns: { value: columns, why: found.why },
     notes,
   };
 }
 
 /** The examples as t4 finetune will read them: what it would refuse is refused here, with the lines. */
-function readAll(path: string, { bytes }: Text, format: (typeof dataFormats)[number], { columns }: FoundColumns) {
+function readAll(
+  path: string,
+  { bytes }: Text,
+  format: (typeof dataFormats)[number],
+  { columns, inLists }: FoundColumns,
+): SampleFile['samples'] {
+  const options = { format, columns, requireLabels: true };
   try {
-    return parseExamples(bytes, path, { format, columns, requireLabels: true });
+    if (inLists) return readLabelSets(path, { ...options, separator: defaultSeparator }).examples;
+    return parseExamples(bytes, path, options).examples;
   } catch (error) {
     if (!(error instanceof UserError) || error.kind !== 'data') throw error;
     const understood = Object.entries(columns).map(([what, column]) => `${what} ${column}`);
@@ -170,10 +189,11 @@ function readRowsBeside(path: string, format: (typeof dataFormats)[number], foun
   const text = readText(path);
   const other = detectFormat(path, text.lines);
   if (other.kind !== 'table' || other.format !== format) return 'no';
-  const table: DataTable = readTable(text.bytes, text.lines, format);
+  const named = Object.values(found.columns).map(String);
+  const table = readTable(text.bytes, text.lines, format, named);
   const fit = fits(table, found);
   if (fit !== 'labelled') return fit;
-  return { labels: countLabels(table, found), samples: readAll(path, text, format, found).examples };
+  return { labels: countLabels(table, found), samples: readAll(path, text, format, found) };
 }
 
 interface Labelled {

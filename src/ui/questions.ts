@@ -14,23 +14,28 @@ export interface Questions {
 /** Questions on a terminal. */
 export function openQuestions(input: NodeJS.ReadableStream, output: NodeJS.WritableStream): Questions {
   const lines = createInterface({ input, output });
-  const ended = new AbortController();
-  const end = (): void => {
-    ended.abort();
-  };
-  lines.on('SIGINT', end);
-  lines.on('close', end);
+  // It keeps what is typed or pasted before it is asked for; `question` would lose that.
+  const answers = lines[Symbol.asyncIterator]();
+  let isOpen = true;
+  lines.on('close', () => {
+    isOpen = false;
+  });
+  lines.on('SIGINT', () => {
+    lines.close();
+  });
   return {
     async ask(question, preset) {
       const shown = preset === '' ? `${question}: ` : `${question} [${preset}]: `;
-      try {
-        const answer = await lines.question(shown, { signal: ended.signal });
-        return answer.trim() === '' ? preset : answer.trim();
-      } catch (error) {
-        if (!ended.signal.aborted) throw error;
+      if (isOpen) {
+        lines.setPrompt(shown);
+        lines.prompt();
+      } else output.write(shown);
+      const answer = await answers.next();
+      if (answer.done === true) {
         output.write('\n');
         return undefined;
       }
+      return answer.value.trim() === '' ? preset : answer.value.trim();
     },
     close() {
       lines.close();
