@@ -56,6 +56,22 @@ describe('t4 finetune with another loss than plain cross entropy', () => {
     expect(smoothed.grad_norm).not.to.be.closeTo(plain.grad_norm, 1e-4);
   });
 
+  it('weighs the labels of words, where there are any', async () => {
+    const rows = sentences(24, 5).map(({ text }) =>
+      text
+        .split(' ')
+        .map((word) => `${word} ${['film', 'play'].includes(word) ? 'B-WORK' : 'O'}\n`)
+        .join(''),
+    );
+    writeFileSync(join(folder, 'task', 'train.conll'), rows.join('\n'));
+    const ner = ['task=ner', 'data.train=train.conll', 'data.dev=', 'data.test=', 'data.columns='];
+    const plain = await firstStep(...ner);
+    const weighted = await firstStep(...ner, 'training.class_weights=auto', 'training.label_smoothing=0.1');
+    expect(weighted.stderr).to.match(/^class weights: B-WORK [1-9][\d.]*, O 0\.[\d]+$/m);
+    expect(weighted.loss).to.be.within(0.1, 2);
+    expect(weighted.loss).not.to.be.closeTo(plain.loss, 1e-4);
+  });
+
   it('refuses weights of labels that there are not before it trains', async () => {
     const flags = ['--set', 'training.class_weights.posi=2', '--output', join(folder, 'refused')];
     const { code, stderr } = await t4('finetune', '--task', task, ...flags);

@@ -158,6 +158,16 @@ describe('multi-label-classification', () => {
     }
   });
 
+  it('t4 test compares two models by the examples all of whose labels are right', async () => {
+    const flags = ['--compare', join(folder, 'tested'), '--output', join(folder, 'compared')];
+    const data = join(task.folder, 'test.tsv');
+    const compared = await t4('test', '--checkpoint', join(run, 'model'), '--data', data, ...flags);
+    expect(compared.code, compared.stderr).to.equal(0);
+    expect(compared.stdout).to.contain('all labels right on the same 24 examples');
+    expect(compared.stdout).to.contain('both are right on the same ones');
+    expect(compared.stdout).to.match(/^labels are given from probability 0\.\d{4} on$/m);
+  });
+
   it('t4 predict answers as t4 test does', async () => {
     const input = join(task.folder, 'test.tsv');
     const predicted = await t4('predict', '--checkpoint', run, '--input', input);
