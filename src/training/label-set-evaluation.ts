@@ -119,7 +119,8 @@ function evaluationOf(
     threshold,
     headline: `micro F1 ${micro.f1.toFixed(4)}, macro F1 ${macro.f1.toFixed(4)}`,
     against: '',
-    report: () => `${multiLabelReport(metrics, labels, interval())}\n\nlabels are given from probability ${threshold.toFixed(4)} on`,
+    report: () =>
+      `${multiLabelReport(metrics, labels, interval())}\n\nlabels are given from probability ${threshold.toFixed(4)} on`,
     details: () => ({
       loss,
       threshold,
