@@ -72,7 +72,7 @@ describe('t4 init', () => {
       expect(task.data.labels).to.deep.equal(['0', '1']);
       expect(task.data.format).to.equal(undefined);
       expect(task.model).to.include({ source: 'hf:google-bert/bert-base-chinese', max_length: 32 });
-      expect(text).to.match(/^# yaml-language-server: \$schema=\.\/t4\.schema\.json\n/);
+      expect(text).to.match(/^# yaml-language-server: \$schema=\.\/task\.schema\.json\n/);
       // Each choice has its reason.
       const keys = text.split('\n').filter((line) => /^ *\w+: ./.test(line) && !line.startsWith('version'));
       const reasons = text.split('\n').filter((line, i, all) => line.includes('#') && !all[i + 1]!.includes('#'));
@@ -201,14 +201,14 @@ describe('t4 init', () => {
   });
 
   it('never overwrites a task without --force, nor a file of another kind', async () => {
-    const file = write({ 'train.tsv': named, 'task.yaml': 'mine', 't4.schema.json': '{"title": "mine"}' });
+    const file = write({ 'train.tsv': named, 'task.yaml': 'mine', 'task.schema.json': '{"title": "mine"}' });
     const refused = await t4('init', file, '--output', join(dirname(file), 'task.yaml'));
     expect(refused).to.include({ code: 2, stdout: '' });
     expect(refused.stderr).to.contain('task.yaml is there already\n    Name another --output, or add --force');
     expect(readFileSync(join(dirname(file), 'task.yaml'), 'utf8')).to.equal('mine');
     const { text } = await written(file, '--force');
     expect(text).not.to.contain('yaml-language-server');
-    expect(readFileSync(join(dirname(file), 't4.schema.json'), 'utf8')).to.equal('{"title": "mine"}');
+    expect(readFileSync(join(dirname(file), 'task.schema.json'), 'utf8')).to.equal('{"title": "mine"}');
     expect(readdirSync(dirname(file)).filter((name) => name.includes('partial'))).to.deep.equal([]);
   });
 

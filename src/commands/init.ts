@@ -9,7 +9,7 @@ import type { Sample } from '../init/lengths.js';
 import { chooseModel, namedModel } from '../init/model.js';
 import { taskText } from '../init/task-text.js';
 import { checkTask } from '../task/check.js';
-import { taskJsonSchema } from '../task/schema.js';
+import { editorSchema } from '../task/schema.js';
 import { parseYaml } from '../task/yaml.js';
 import { isMapping } from '../task/overrides.js';
 import type { Ask } from '../ui/questions.js';
@@ -131,8 +131,8 @@ async function confirmColumns(
   return isSame ? data : readDataSet(file, { text, pair: pair === none ? undefined : pair, label });
 }
 
-const schemaName = 't4.schema.json';
-const schemaTitle = 'A t4 task file';
+/** As beside the tasks that come with t4. */
+const schemaName = 'task.schema.json';
 
 /** Both files beside and renamed; the task file last, because it names the other. */
 function write(choices: Choices, output: string): void {
@@ -146,7 +146,7 @@ function write(choices: Choices, output: string): void {
   try {
     mkdirSync(folder, { recursive: true });
     if (schema !== undefined) {
-      writeBeside(join(folder, schema), `${JSON.stringify({ title: schemaTitle, ...taskJsonSchema() }, null, 2)}\n`);
+      writeBeside(join(folder, schema), `${JSON.stringify(editorSchema(), null, 2)}\n`);
     }
     writeBeside(output, text);
   } catch (error) {
@@ -160,7 +160,7 @@ function isOurs(path: string): boolean {
   if (!existsSync(path)) return true;
   try {
     const found: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isMapping(found) && found.title === schemaTitle;
+    return isMapping(found) && found.title === editorSchema().title;
   } catch {
     return false;
   }

@@ -8,6 +8,8 @@ import { benchLoad, type LoadResult } from './load.js';
 import { measureMatmul, type MatmulSpeeds } from './matmul.js';
 import { benchMemory, type MemoryResult } from './memory.js';
 import { parseOptions, usage, type BenchOptions } from './options.js';
+import { benchPredict, type PredictResult } from './predict.js';
+import { median } from './statistics.js';
 import { benchStep, type StepResult } from './step.js';
 
 const say = (text: string): void => {
@@ -133,6 +135,35 @@ function printConvert(results: readonly ConversionResult[]): void {
   print(formatTable([header, ...rows], ['left', 'left']));
 }
 
+function printPredict(results: readonly PredictResult[]): void {
+  print(`\nLabelling ${results[0]!.texts} sentences with MiniLM (medians)\n`);
+  const rate = (value: number): string => value.toFixed(1);
+  const rows = results.flatMap(({ precision, texts, t4, pipeline, ratioRange, ...result }) => [
+    [
+      `texts a second, ${precision}`,
+      rate(t4.textsPerSecond),
+      rate(pipeline.textsPerSecond),
+      ratio(result.ratio),
+      ratioRange.map(ratio).join(' - '),
+    ],
+    [
+      `whole process, ${precision}`,
+      seconds(median(t4.wallSeconds)),
+      seconds(median(pipeline.wallSeconds)),
+      ratio(median(pipeline.wallSeconds) / median(t4.wallSeconds)),
+    ],
+    [
+      `peak memory, ${precision}`,
+      formatBytes(t4.peakBytes),
+      formatBytes(pipeline.peakBytes),
+      ratio(pipeline.peakBytes / t4.peakBytes),
+    ],
+    [`same labels, ${precision}`, `${result.sameLabels} of ${texts}`],
+    [`largest difference of a probability, ${precision}`, result.largestDifference.toExponential(1)],
+  ]);
+  print(formatTable([['', 't4', 'pipeline', "t4's advantage", 'range'], ...rows]));
+}
+
 async function run(options: BenchOptions): Promise<void> {
   const machine = describeMachine(options.device);
   const results: Record<string, unknown> = { machine, options };
@@ -177,6 +208,14 @@ async function run(options: BenchOptions): Promise<void> {
     const conversions = await benchConvert(say);
     save('convert', conversions);
     printConvert(conversions);
+  }
+  if (includes('predict')) {
+    const predictions: PredictResult[] = [];
+    for (const precision of options.precisions) {
+      predictions.push(await benchPredict(options, precision, say));
+      save('predict', predictions);
+    }
+    printPredict(predictions);
   }
 }
 

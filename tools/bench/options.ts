@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 export const precisions = ['fp32', 'bf16'] as const;
 export type Precision = (typeof precisions)[number];
 
-export const benches = ['step', 'epoch', 'memory', 'load', 'convert', 'all'] as const;
+export const benches = ['step', 'epoch', 'memory', 'load', 'convert', 'predict', 'all'] as const;
 export type Bench = (typeof benches)[number];
 
 export interface BenchOptions {
@@ -21,7 +21,7 @@ export interface BenchOptions {
   readonly json: string | undefined;
 }
 
-export const usage = `Usage: npm run bench -- [step|epoch|memory|load|convert|all] [options]
+export const usage = `Usage: npm run bench -- [step|epoch|memory|load|convert|predict|all] [options]
 
 t4 beside PyTorch + Transformers, on the same work in the same run. Meaningful on a machine that does nothing else.
   step     one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
@@ -29,12 +29,13 @@ t4 beside PyTorch + Transformers, on the same work in the same run. Meaningful o
   memory   t4's resident memory over many steps of changing shapes
   load     seconds and memory of loading BERT-base, 409 MB, from a safetensors file
   convert  memory of t4 convert with models of 400 and 500 MB, between Hugging Face, TensorFlow and fairseq
-  all      the five, the default (some 35 minutes on 2 cores)
+  predict  t4 predict beside Transformers' pipeline with batching, MiniLM on 2,693 sentences
+  all      the six, the default (some 40 minutes on 2 cores)
 
   --device cpu|gpu       default: cpu
   --precision fp32|bf16  one instead of both
   --steps N              step: timed steps a round and side; default: 3
-  --rounds N             step: rounds, t4 and PyTorch in turn; load: processes; default: 3
+  --rounds N             step: rounds, t4 and PyTorch in turn; load: processes; predict: as step; default: 3
   --batch N, --length N  step: default: 16 and 128
   --epochs N             epoch: default: 3
   --memory-steps N       memory: default: 2000
