@@ -10,9 +10,11 @@ Reads {"folder", "corpus", "texts", "pairs", "masked", "sentences", "gold"} from
 """
 
 import json
+import math
 import os
 import sys
 import warnings
+from collections import Counter
 
 import torch
 from entities import measure
@@ -55,8 +57,8 @@ def byte_level(corpus):
 
 
 def unigram(corpus):
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence(
+    # Its trainer gives another vocabulary from run to run, so this one is counted: the parts of words that save most.
+    normalizer = normalizers.Sequence(
         [
             normalizers.Replace("``", '"'),
             normalizers.Replace("''", '"'),
@@ -65,10 +67,20 @@ def unigram(corpus):
             normalizers.Lowercase(),
         ]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    words = [f"▁{word}" for text in corpus for word in normalizer.normalize_str(text).split()]
+    counts = Counter(
+        word[start:end] for word in words for start in range(len(word)) for end in range(start + 1, len(word) + 1)
+    )
+    letters = sorted(part for part in counts if len(part) == 1)
+    longer = sorted((part for part in counts if len(part) > 1), key=lambda part: (-counts[part] * len(part), part))
     specials = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=specials, unk_token="<unk>")
-    tokenizer.train_from_iterator(corpus, trainer)
+    parts = [*letters, *longer[: 115 - len(letters)]]
+    total = sum(counts[part] for part in parts)
+    vocabulary = [(token, 0.0) for token in specials] + [(part, math.log(counts[part] / total)) for part in parts]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=1))
+    tokenizer.add_special_tokens(specials)
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     return tokenizer, specials
 
