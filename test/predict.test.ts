@@ -185,6 +185,74 @@ describe('t4 predict', () => {
     expect(single.stderr).to.contain('--text:1: got no tab, expected two texts with one tab between them');
   });
 
+  describe('with --skip-bad', () => {
+    const errorSchema = z.strictObject({ error: z.strictObject({ line: z.number(), message: z.string() }) });
+    const resultsOf = (text: string) =>
+      linesOf(text).map((line) => z.union([answerSchema, errorSchema]).parse(JSON.parse(line)));
+    const skip = (...argv: string[]) => t4('predict', '--checkpoint', run, '--skip-bad', ...argv);
+
+    it('puts an error in the place of each bad line, whatever is wrong with it', async () => {
+      const path = join(folder, 'bad.tsv');
+      const rows = [texts[0]!, '', 'one\ttoo many', '\xff', texts[1]!, ' ', texts[2]!];
+      writeFileSync(path, Buffer.from(`text\n${rows.join('\n')}\n`, 'latin1'));
+      const ran = await skip('--input', path);
+      expect(ran.code, ran.stderr).to.equal(0);
+      const results = resultsOf(ran.stdout);
+      expect(results.filter((result) => 'error' in result)).to.deep.equal([
+        { error: { line: 3, message: 'got an empty line, expected a row' } },
+        { error: { line: 4, message: 'got 2 columns, expected 1 (text)' } },
+        { error: { line: 5, message: 'got bytes that are not UTF-8, expected UTF-8 text' } },
+        { error: { line: 7, message: 'got no text in column text, expected some' } },
+      ]);
+      for (const [i, place] of [0, 4, 6].entries()) {
+        const result = answerSchema.parse(results[place]);
+        expect(result.label).to.equal(expected[i]!.label);
+        expect(result.probability).to.be.closeTo(expected[i]!.probability, 1e-6);
+      }
+      expect(ran.stderr).to.contain(`warning: ${path}:4: got 2 columns, expected 1 (text); passed over`);
+      expect(ran.stderr).to.contain('4 lines passed over: each has an error in its place');
+    });
+
+    it('keeps the order over many batches, and tells the first bad lines only', async () => {
+      const all = Array.from({ length: 1000 }, (_, i) => (i % 7 === 3 ? '' : texts[i % texts.length]!));
+      const path = write('every-seventh.txt', `${all.join('\n')}\n`);
+      const ran = await skip('--input', path, '--json');
+      const document = z
+        .object({
+          predictions: z.array(z.union([answerSchema, errorSchema])),
+          examples: z.number(),
+          skipped: z.number(),
+        })
+        .parse(JSON.parse(ran.stdout));
+      expect(document).to.include({ examples: 857, skipped: 143 });
+      document.predictions.forEach((result, i) => {
+        if (i % 7 === 3) expect(result).to.have.nested.property('error.line', i + 1);
+        else expect(result).to.have.property('label', expected[i % texts.length]!.label);
+      });
+      expect(ran.stderr.match(/passed over$/gm)).to.have.length(20);
+      expect(ran.stderr).to.contain('... and 123 more\n');
+    });
+
+    it('goes on where all lines are bad, and streams', () => {
+      const ran = piped('\n\n', '--skip-bad', '--quiet');
+      expect(ran.status, ran.stderr).to.equal(0);
+      expect(resultsOf(ran.stdout).map((result) => 'error' in result && result.error.line)).to.deep.equal([1, 2]);
+    });
+
+    it('refuses a file that nobody can read on', async () => {
+      const ran = await skip('--input', write('quote.csv', 'text\ngood\n"bad\ngood\n'));
+      expect(ran).to.include({ code: 3, stdout: '' });
+      expect(ran.stderr).to.contain('quote.csv:3: got a row whose " is never closed');
+      expect(ran.stderr).not.to.contain('passed over');
+    });
+  });
+
+  it('counts all bad lines of a file where it tells the first', async () => {
+    const ran = await t4('predict', '--checkpoint', run, '--input', write('all-bad.txt', '\n'.repeat(300_000)));
+    expect(ran).to.include({ code: 3, stdout: '' });
+    expect(ran.stderr).to.contain('all-bad.txt:20: got an empty line').and.to.contain('... and 299980 more');
+  });
+
   describe('refuses', () => {
     const refused: [string, () => string[], number, string][] = [
       ['no checkpoint', () => [], 2, '--checkpoint is missing'],
