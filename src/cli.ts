@@ -4,6 +4,7 @@ import { addConfig } from './commands/config-cli.js';
 import { addConvert } from './commands/convert-cli.js';
 import { addData } from './commands/data-cli.js';
 import { addDoctor } from './commands/doctor-cli.js';
+import { addExport } from './commands/export-cli.js';
 import { addFinetune } from './commands/finetune-cli.js';
 import { checkFlags, usageError } from './commands/flags.js';
 import { addInit } from './commands/init-cli.js';
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   finetune: [],
   test: [],
   predict: [],
+  export: [],
   convert: [],
   inspect: [],
   init: [],
@@ -93,8 +95,9 @@ function createParser(line: CommandLine): ReturnType<typeof yargs> {
     .epilogue(
       '`t4 <command> --help` tells more. Exit codes: 0 done, 1 a bug, 2 usage, 3 data, 4 environment,\n5 out of memory, 6 loss not finite, 7 files.',
     );
-  const added = [addFinetune, addTest, addPredict, addConvert, addInspect, addInit, addData, addConfig, addDoctor];
-  for (const add of added) add(parser, line);
+  const labelling = [addFinetune, addTest, addPredict, addExport];
+  const others = [addConvert, addInspect, addInit, addData, addConfig, addDoctor];
+  for (const add of [...labelling, ...others]) add(parser, line);
   return parser;
 }
 

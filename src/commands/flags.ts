@@ -1,6 +1,6 @@
 import type { Options } from 'yargs';
 import { UserError } from '../errors.js';
-import { nearest } from '../nearest.js';
+import { didYouMean, nearest } from '../nearest.js';
 import { devices, precisions } from './options.js';
 
 /** A command's flags, as yargs takes them; its help text is made from nothing else. */
@@ -129,11 +129,16 @@ function isCamelTwin(key: string, argv: Readonly<Record<string, unknown>>): bool
   return Object.hasOwn(argv, kebab);
 }
 
+const unquoted = (text: string): string => text.replaceAll('"', '');
+
 /** yargs's own complaints in t4's words. */
 export function usageError(complaint: string): UserError {
   const choice = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(complaint);
-  if (choice !== null)
-    return new UserError('usage', `--${choice[1]!}: got ${choice[2]!}, expected one of ${choice[3]!}`);
+  if (choice !== null) {
+    const [, flag = '', got = '', choices = ''] = choice;
+    const suggestion = didYouMean(unquoted(got), choices.split(', ').map(unquoted));
+    return new UserError('usage', `--${flag}: got ${got}, expected one of ${choices}${suggestion}`);
+  }
   const missing = /Not enough arguments following: (\S+)/.exec(complaint);
   if (missing !== null) return new UserError('usage', `--${missing[1]!} needs a value`);
   return new UserError('usage', complaint.replace(/\s*\n\s*/g, ' '));

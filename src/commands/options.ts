@@ -91,3 +91,14 @@ export interface ConfigShowOptions {
   readonly data: string | undefined;
   readonly set: readonly string[];
 }
+
+export const exportFormats = ['saved-model', 'huggingface', 'tensorflow'] as const;
+export type ExportFormat = (typeof exportFormats)[number];
+
+export interface ExportOptions {
+  /** a run folder, a model folder or a model source */
+  readonly checkpoint: string;
+  readonly format: ExportFormat;
+  /** undefined: named after the checkpoint and the format, in the current folder */
+  readonly output: string | undefined;
+}

@@ -98,6 +98,17 @@ export function sparseSoftmaxCrossEntropy(logits: Tensor, labels: Tensor): { los
   return { losses: outputs[0]!, gradient: outputs[1]! };
 }
 
+/** The entries of `table` [n], which may be strings, at int32 numbers of any shape; tfjs's gather takes numbers only. */
+export function entriesAt(table: Tensor, numbers: Tensor): Tensor {
+  const attrs = [
+    { name: 'batch_dims', type: binding.TF_ATTR_INT, value: 0 },
+    type('Tparams', table.dtype),
+    type('Tindices', 'int32'),
+    type('Taxis', 'int32'),
+  ];
+  return backend().executeSingleOutput('GatherV2', attrs, [table, numbers, tf.scalar(0, 'int32')]);
+}
+
 /**
  * A function of tensors with a hand-written gradient, instead of one that tfjs derives op by op.
  *

@@ -10,10 +10,28 @@ import { SavedModelMessage } from './proto.js';
 const graphVersions = { producer: 1882, minConsumer: 12 };
 
 /**
+ * What a loader runs to give the variables their values from `variables/` (saver.proto). Python's loader asks for the way
+ * back too.
+ */
+export interface SavedModelSaver {
+  /** The tensor that is fed with the checkpoint's prefix. */
+  readonly filenameTensor: string;
+  /** The filename again, after the variables have been written. */
+  readonly saveTensor: string;
+  readonly restoreOp: string;
+}
+
+/**
  * Writes `folder/saved_model.pb`, a SavedModel with one signature a function of the program. Variables are not
  * written: the program's own `save/...` functions write them.
+ *
+ * @param saver of a model that is loaded together with its variables; undefined: the variables have no values at first
  */
-export function writeSavedModel(program: Program, folder: string): void {
+export function writeSavedModel(
+  program: Pick<Program, 'nodes' | 'signatures'>,
+  folder: string,
+  saver?: SavedModelSaver,
+): void {
   mkdirSync(folder, { recursive: true });
   const message = SavedModelMessage.create({
     savedModelSchemaVersion: 1,
@@ -21,6 +39,7 @@ export function writeSavedModel(program: Program, folder: string): void {
       {
         metaInfoDef: { tags: ['serve'], tensorflowVersion: '2.21.0' },
         graphDef: { node: program.nodes.map(nodeMessage), versions: graphVersions },
+        ...(saver === undefined ? {} : { saverDef: saverMessage(saver) }),
         signatureDef: mapValues(program.signatures, signatureMessage),
       },
     ],
@@ -33,6 +52,14 @@ export function writeSavedModel(program: Program, folder: string): void {
 function mapValues<V, W>(record: Readonly<Record<string, V>>, convert: (value: V) => W): Record<string, W> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, convert(value)]));
 }
+
+/** Of the second format, which is that of tensor bundles. */
+const saverMessage = ({ filenameTensor, saveTensor, restoreOp }: SavedModelSaver): object => ({
+  filenameTensorName: filenameTensor,
+  saveTensorName: saveTensor,
+  restoreOpName: restoreOp,
+  version: 2,
+});
 
 const shapeMessage = (shape: readonly number[]): object => ({ dim: shape.map((size) => ({ size })) });
 

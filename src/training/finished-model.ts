@@ -102,12 +102,17 @@ function takesSets(card: ModelCard | undefined, { config }: Checkpoint, head: He
   return head === 'sequence' && config.problem_type === 'multi_label_classification';
 }
 
+/** What the model computes. */
+export function finishedNetwork({ checkpoint, card, head, labels }: FinishedModel): Network {
+  return card?.field === undefined
+    ? networkOf(checkpoint, head, labels.length)
+    : entityNetwork(checkpoint.config, { labels, field: card.field });
+}
+
 /** Loads the weights. */
-export function loadFinishedModel({ checkpoint, card, head, labels }: FinishedModel, precision: Precision): Model {
-  const network =
-    card?.field === undefined
-      ? networkOf(checkpoint, head, labels.length)
-      : entityNetwork(checkpoint.config, { labels, field: card.field });
+export function loadFinishedModel(finished: FinishedModel, precision: Precision): Model {
+  const { checkpoint } = finished;
+  const network = finishedNetwork(finished);
   const weights = readAllWeights(checkpoint, network);
   const model = openModel(inferenceProgram(network, precision));
   try {

@@ -1,0 +1,53 @@
+import { UserError } from '../errors.js';
+import { type AddCommand, withReporter } from './command.js';
+import { checkpointFlag, jsonFlag, quietFlag } from './flags.js';
+import { exportFormats, type ExportOptions } from './options.js';
+
+const flags = {
+  checkpoint: checkpointFlag,
+  format: {
+    choices: exportFormats,
+    requiresArg: true,
+    describe: 'saved-model: for TensorFlow Serving; huggingface: for Transformers; tensorflow: as Google writes it',
+  },
+  output: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'The folder to write, of a saved-model that of its versions; default: NAME-FORMAT in the current folder',
+  },
+  json: jsonFlag,
+  quiet: quietFlag,
+} as const;
+
+export const addExport: AddCommand = (parser, line) =>
+  parser.command(
+    'export',
+    'Write a fine-tuned model for production, checked against itself',
+    (command) =>
+      command
+        .options(flags)
+        .example('t4 export --checkpoint runs/my-run --format saved-model --output served/my', 'served/my/1, /2 ...')
+        .example('t4 export --checkpoint runs/my-run --format huggingface', "for Transformers' pipeline")
+        .epilogue(
+          "After writing, the export is loaded and answers the first 256 examples of the run's dev data (where there is no\n" +
+            'run, inputs made up). It has to answer as the model itself: labels the same, probabilities to 1e-5. Otherwise\n' +
+            'nothing is left behind. Exports compute in fp32, whatever the training computed in.',
+        ),
+    (argv) => {
+      line.check(argv, flags);
+      const { checkpoint, format, output } = argv;
+      if (checkpoint === undefined) {
+        throw new UserError('usage', '--checkpoint is missing', 'name a run folder: t4 export --checkpoint runs/...');
+      }
+      if (format === undefined) {
+        throw new UserError('usage', '--format is missing', `expected one of ${exportFormats.join(', ')}`);
+      }
+      const options: ExportOptions = { checkpoint, format, output };
+      line.choose(
+        withReporter(argv, async (ui) => {
+          const { exportModel } = await import('./export.js');
+          return exportModel(options, ui);
+        }),
+      );
+    },
+  );

@@ -1,0 +1,187 @@
+import { buildProgram, dimension, tf, type FunctionSpec, type NamedTensors, type Program } from '../graph/index.js';
+import type { Tensor, TensorSpec } from '../graph/index.js';
+import { nodeOf } from '../graph/node.js';
+import { entriesAt } from '../graph/ops.js';
+import { keepReachable } from '../graph/passes.js';
+import type { SavedModelSaver } from '../graph/saved-model.js';
+import type { Port, Signature } from '../graph/signature.js';
+import { noDropout, type Pass } from '../models/layers.js';
+import type { LabelField, Network } from '../models/network.js';
+import type { EncoderInputs } from '../models/transformer.js';
+
+/**
+ * What TensorFlow Serving answers with. Letters: B batch, S tokens of a sequence, L labels. Each output begins with the
+ * batch, which the row format of its REST interface asks for.
+ */
+
+/** What a model gives labels to, and what names them. */
+export interface ServedLabels {
+  readonly kind: 'example' | 'label-set' | 'token';
+  /** Names by label id. */
+  readonly names: readonly string[];
+  /** Of a `label-set`: the probability from which on a label is given. */
+  readonly threshold: number | undefined;
+}
+
+/** A graph to be served: nothing is in it but what its signatures and the loading of its variables need. */
+export interface ServingProgram extends Pick<Program, 'nodes' | 'signatures' | 'variables'> {
+  readonly saver: SavedModelSaver;
+}
+
+/** The signature that is asked where a request names none. */
+export const defaultSignature = 'serving_default';
+
+/** Output names of Google's classification interface: the name of each column, and its probability. */
+const classification = 'classification';
+
+const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
+
+/**
+ * The graph of a finished model. Its signatures, all with int32 inputs `input_ids`, `token_type_ids` and `attention_mask`
+ * [B, S], and with `word_mask` [B, S] (1: a word is labelled at this token) where the labels of words depend on each other:
+ * - `serving_default`, one label an example: `labels`, `label_ids`, `scores` [B], `probabilities` [B, L]
+ * - `serving_default`, any number of labels: `probabilities` [B, L]; `chosen` [B, L], 1 from the threshold on; `labels`
+ *   [B, L], empty where not chosen; `thresholds` [B]
+ * - `serving_default`, one label a token: `labels`, `label_ids`, `scores` [B, S], `probabilities` [B, S, L]; where there
+ *   is no token (no word, where the labels depend on each other), the label is empty and its id -1. Where they do, the
+ *   probabilities are the marginals, 0 for no word, and `path_scores` [B] is the probability of all labels of a sentence together
+ * - `classification`, where labels are those of an example: `classes`, `scores` [B, L]
+ */
+export function servingProgram(network: Network, labels: ServedLabels): ServingProgram {
+  const variables = network.variables.map(({ name, shape }) => ({ name, shape, dtype: 'float32' as const }));
+  const program = buildProgram({
+    variables,
+    precision: 'fp32',
+    functions: { [defaultSignature]: serve(network, labels) },
+    checkpoints: { weights: variables.map(({ name }) => name) },
+  });
+  const saver = saverOf(program.signatures);
+  const signatures = signaturesOf(program.signatures[defaultSignature]!);
+  const ports = Object.values(signatures).flatMap(({ inputs, outputs }) => Object.values({ ...inputs, ...outputs }));
+  const roots = [...ports.map(({ tensor }) => tensor), saver.filenameTensor, saver.saveTensor, saver.restoreOp];
+  return { nodes: keepReachable(program.nodes, roots), signatures, variables, saver };
+}
+
+function saverOf(signatures: Program['signatures']): SavedModelSaver {
+  const [save, restore] = [signatures['save/weights']!, signatures['restore/weights']!];
+  return {
+    filenameTensor: restore.inputs.path!.tensor,
+    saveTensor: save.outputs.path!.tensor,
+    restoreOp: nodeOf(restore.outputs.path!.tensor),
+  };
+}
+
+/** One traced function, with two selections of its outputs where it has `classes`. */
+function signaturesOf({ inputs, outputs }: Signature): Record<string, Signature> {
+  const { classes, ...others } = outputs;
+  const main = { [defaultSignature]: { inputs, outputs: others } };
+  const scores: Port | undefined = others.probabilities;
+  if (classes === undefined || scores === undefined) return main;
+  return { ...main, [classification]: { inputs, outputs: { classes, scores } } };
+}
+
+function serve(network: Network, labels: ServedLabels): FunctionSpec {
+  const { field } = network;
+  const inputs = { input_ids: tokens, token_type_ids: tokens, attention_mask: tokens };
+  return {
+    inputs: field === undefined ? inputs : { ...inputs, word_mask: tokens },
+    build(given, variables) {
+      const pass: Pass = { weights: variables.read.bind(variables), dropout: noDropout };
+      const logits = network.logits(pass, encoderInputsOf(given));
+      switch (labels.kind) {
+        case 'example':
+          return exampleOutputs(logits, labels.names);
+        case 'label-set':
+          return labelSetOutputs(logits, labels);
+        case 'token':
+          return field === undefined
+            ? tokenOutputs(logits, given.attention_mask!, labels.names)
+            : fieldOutputs(logits, given.word_mask!, labels.names, field, pass);
+      }
+    },
+  };
+}
+
+const encoderInputsOf = (given: NamedTensors): EncoderInputs => ({
+  inputIds: given.input_ids!,
+  tokenTypeIds: given.token_type_ids!,
+  attentionMask: given.attention_mask!,
+});
+
+const integer = (value: number): Tensor => tf.scalar(value, 'int32');
+
+/** The names at int32 numbers of any shape. */
+const namesAt = (names: readonly string[], numbers: Tensor): Tensor =>
+  entriesAt(tf.tensor1d([...names], 'string'), numbers);
+
+/** 0, 1, ..., L - 1, int32 [1, L]. */
+const columns = (count: number): Tensor => tf.reshape(tf.range(0, count, 1, 'int32'), [1, count]);
+
+/** @param logits [B, L] */
+function exampleOutputs(logits: Tensor, names: readonly string[]): NamedTensors {
+  const probabilities = tf.softmax(logits);
+  const ids = tf.argMax(logits, -1);
+  const none = tf.mul(tf.expandDims(ids, -1), integer(0)); // [B, 1]
+  return {
+    labels: namesAt(names, ids),
+    label_ids: ids,
+    scores: tf.max(probabilities, -1),
+    probabilities,
+    classes: namesAt(names, tf.add(none, columns(names.length))),
+  };
+}
+
+/** @param logits [B, L] */
+function labelSetOutputs(logits: Tensor, { names, threshold }: ServedLabels): NamedTensors {
+  if (threshold === undefined) throw new TypeError('a model for sets of labels has a threshold');
+  const probabilities = tf.sigmoid(logits);
+  const chosen = tf.cast(tf.greaterEqual(probabilities, tf.scalar(threshold)), 'int32');
+  const numbers = tf.add(columns(names.length), integer(1)); // 0 is for none
+  const none = tf.mul(chosen, integer(0));
+  return {
+    labels: namesAt(['', ...names], tf.mul(chosen, numbers)),
+    chosen,
+    probabilities,
+    thresholds: tf.fill([logits.shape[0]], threshold),
+    classes: namesAt(names, tf.add(none, columns(names.length))),
+  };
+}
+
+/** Ids where the mask is 1, else -1, and the names of both. */
+function maskedLabels(ids: Tensor, mask: Tensor, names: readonly string[]): { labels: Tensor; label_ids: Tensor } {
+  const numbers = tf.mul(tf.add(ids, integer(1)), mask);
+  return { labels: namesAt(['', ...names], numbers), label_ids: tf.sub(numbers, integer(1)) };
+}
+
+/** @param logits [B * S, L] */
+function tokenOutputs(logits: Tensor, mask: Tensor, names: readonly string[]): NamedTensors {
+  const shape = mask.shape as [number, number];
+  const probabilities = tf.reshape(tf.softmax(logits), [...shape, names.length]);
+  const ids = tf.reshape(tf.argMax(logits, -1), shape);
+  return { ...maskedLabels(ids, mask, names), scores: tf.max(probabilities, -1), probabilities };
+}
+
+/** @param logits [B * S, L] */
+function fieldOutputs(
+  logits: Tensor,
+  mask: Tensor,
+  names: readonly string[],
+  field: LabelField,
+  { weights }: Pass,
+): NamedTensors {
+  const shape = mask.shape as [number, number];
+  const unknown = tf.sub(mask, integer(1)); // 0 for a word, else -1
+  const { tags } = field.decode(logits, mask, unknown, weights);
+  const path = tf.add(tf.mul(tags, mask), unknown);
+  const losses = (given: Tensor): Tensor => field.decode(given, mask, path, weights).losses;
+  // The gradient of a path's loss is by how much the marginals differ from the path.
+  const differences = tf.reshape(tf.grad(losses)(logits), [...shape, names.length]);
+  const words = tf.expandDims(tf.cast(mask, 'float32'), -1);
+  const probabilities = tf.add(differences, tf.mul(tf.oneHot(tags, names.length), words));
+  return {
+    ...maskedLabels(tags, mask, names),
+    scores: tf.sum(tf.mul(probabilities, tf.oneHot(tags, names.length)), -1),
+    probabilities,
+    path_scores: tf.exp(tf.neg(losses(logits))),
+  };
+}
