@@ -28,7 +28,7 @@ const modelCardSchema = z.object({
   labelSeparator: z.string().min(1).optional(),
   threshold: z.number().min(0).max(1).optional(),
   /** Of entities: what the words of the training data were, which those of other texts have to be too. */
-  words: z.enum(['characters', 'words']).optional(),
+  words: z.enum(['characters', 'words', 'split']).optional(),
   /** Of entities: whether there is a CRF, and whether its labels keep to the rules of their scheme. */
   field: z.enum(['ruled', 'free']).optional(),
 });

@@ -1,3 +1,4 @@
+import { codePointsBefore } from '../data/code-points.js';
 import type { Place } from '../tokenization/align.js';
 import type { Entity } from './answers.js';
 
@@ -47,16 +48,4 @@ const ends = new Set(['E', 'L', 'S', 'U']);
 function partsOf(label: string): { mark: string; kind: string } {
   const [, mark, kind] = /^([BIELSU])-(.+)$/s.exec(label) ?? [];
   return mark === undefined || kind === undefined ? { mark: 'I', kind: label } : { mark, kind };
-}
-
-/** How many code points stand before a UTF-16 unit; asked in rising order. */
-function codePointsBefore(text: string): (unit: number) => number {
-  let [units, points] = [0, 0];
-  return (unit) => {
-    while (units < unit) {
-      units += text.codePointAt(units)! > 0xffff ? 2 : 1;
-      points++;
-    }
-    return points;
-  };
 }

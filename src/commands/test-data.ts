@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readConll, type TaggedSentence } from '../data/conll.js';
-import type { Example, LabelSetExample } from '../data/example.js';
-import { guessFormat } from '../data/format.js';
+import type { Example, LabelSetExample, TaggedSentence } from '../data/example.js';
+import { guessFormat, guessTaggedFormat, type TaggedFormat } from '../data/format.js';
 import { readExamples, type ReadOptions } from '../data/read.js';
 import { readLabelSets } from '../data/read-label-sets.js';
 import { splitHeldOut } from '../data/split.js';
+import { readTagged } from '../data/tagged.js';
 import { withHint } from '../data/unlabelled.js';
 import { UserError } from '../errors.js';
 import { loadTask, type ResolvedTask } from '../task/load.js';
@@ -78,17 +78,22 @@ function layoutOf(path: string, options: TestOptions, { card, labels }: Finished
 }
 
 const readSentences: ReadFile<TaggedSentence> = (path, options, { card, labels }) => {
-  const { format = 'conll', pairColumn } = options;
-  if (format !== 'conll' || pairColumn !== undefined) {
+  const { format = guessTaggedFormat(path), pairColumn } = options;
+  if (format === 'tsv' || format === 'csv' || pairColumn !== undefined) {
     const flag = pairColumn === undefined ? `--format ${format}` : '--pair-column';
     throw new UserError(
       'usage',
-      `${flag}: the model labels words, which are tested on a file with a word and its label a line (conll)`,
+      `${flag}: the model labels words, which are tested on a file with a word and its label a line (conll), or on texts ` +
+        'with their entities (jsonl)',
     );
   }
-  const wordColumn = positionOf('--text-column', options.textColumn) ?? cardPosition(card?.columns?.text);
-  const labelColumn = positionOf('--label-column', options.labelColumn) ?? cardPosition(card?.columns?.label);
-  return readConll(path, { wordColumn, labelColumn, labels }).sentences;
+  const columnOf = format === 'jsonl' ? (_flag: string, value: string | undefined) => value : positionOf;
+  const columns = {
+    text: columnOf('--text-column', options.textColumn) ?? cardColumn(card?.columns?.text, format),
+    label: columnOf('--label-column', options.labelColumn) ?? cardColumn(card?.columns?.label, format),
+  };
+  const readAll = () => readTagged(path, { format, columns, labels, requireLabels: true });
+  return withHint(columnsHint, readAll).sentences;
 };
 
 function positionOf(flag: string, value: string | undefined): number | undefined {
@@ -97,8 +102,9 @@ function positionOf(flag: string, value: string | undefined): number | undefined
   throw new UserError('usage', `${flag}: got ${value}, expected a position counted from 0 (conll has no header)`);
 }
 
-const cardPosition = (column: string | number | undefined): number | undefined =>
-  typeof column === 'number' ? column : undefined;
+/** What the model was trained on may have been of the other format. */
+const cardColumn = (column: string | number | undefined, format: TaggedFormat): string | number | undefined =>
+  (typeof column === 'string') === (format === 'jsonl') ? column : undefined;
 
 function readSplit<T>(methods: TaskMethods<T>, options: TestOptions, labels: readonly string[]): Found<T> {
   const { format, textColumn, pairColumn, labelColumn } = options;

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { TaggedSentence } from '../data/conll.js';
+import type { TaggedSentence } from '../data/example.js';
 import { encodeWords } from '../data/encode-words.js';
 import { continuesEntity, lenientEntities, outside, type EntitySpan } from '../metrics/tags.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
@@ -28,7 +28,7 @@ export interface CheckedSentences {
   readonly entities: LabelCounts;
 }
 
-/** Looks at each sentence of a file in the manner of CoNLL: its words, its tags, and whether its entities stay whole. */
+/** Looks at each sentence of a file of labelled words: its words, its tags, and whether its entities stay whole. */
 export function checkSentences(
   sentences: readonly TaggedSentence[],
   checks: TextChecks,
@@ -42,11 +42,11 @@ export function checkSentences(
   sentences.forEach((sentence, i) => {
     const tags = tagsOf(sentence);
     tags.forEach((tag, word) => {
-      addLabel(counts, tag, sentence.line + word);
+      addLabel(counts, tag, lineOf(sentence, word));
     });
     const spans = lenientEntities(tags);
-    for (const { type, start } of spans) addLabel(entities, type, sentence.line + start);
-    for (const { word, message } of brokenTags(tags, rules)) broken.add(sentence.line + word, () => message);
+    for (const { type, start } of spans) addLabel(entities, type, lineOf(sentence, start));
+    for (const { word, message } of brokenTags(tags, rules)) broken.add(lineOf(sentence, word), () => message);
     const sizes = checkWords(sentence, tags, checks);
     if (sizes !== undefined) checkEntities(sentence, spans, sizes, settings, { cut, beyond });
     if (i % 1000 === 999) onProgress(i + 1);
@@ -55,16 +55,21 @@ export function checkSentences(
   return { findings: findingsOf(file, { broken, cut, beyond }, settings.maxLength), counts, entities };
 }
 
+/** In CoNLL each word has a line of its own. */
+const lineOf = ({ line, source }: TaggedSentence, word: number): number => (source === undefined ? line + word : line);
+
 function* lazily<T, U>(items: Iterable<T>, make: (item: T) => U): Generator<U> {
   for (const item of items) yield make(item);
 }
 
 /** Returns the tokens of each word, where there is a tokenizer. */
 function checkWords(sentence: TaggedSentence, tags: readonly string[], checks: TextChecks): number[] | undefined {
-  const { words, line } = sentence;
-  words.forEach((word, i) => {
-    checks.encoding.look(line + i, word, false);
-  });
+  const { words, line, source } = sentence;
+  if (source === undefined) {
+    words.forEach((word, i) => {
+      checks.encoding.look(line + i, word, false);
+    });
+  } else checks.encoding.look(line, source.text, true);
   // The tags of a sentence may be long: what stands for them is not.
   checks.repeats.look(line, [words.join(' ')], hash('sha1', tags.join(' '), 'base64'));
   return checks.tokens?.lookAtWords(line, words);
@@ -77,13 +82,14 @@ interface EntityPlaces {
 
 /** Whether each entity of a long sentence is whole in some window, as training and prediction will read them. */
 function checkEntities(
-  { words, line }: TaggedSentence,
+  sentence: TaggedSentence,
   spans: readonly EntitySpan[],
   sizes: readonly number[],
   { labels, tokenizer, maxLength }: SentenceSettings,
   { cut, beyond }: EntityPlaces,
 ): void {
   if (tokenizer === undefined || spans.length === 0) return;
+  const { words } = sentence;
   const room = tokenizer.roomFor(maxLength);
   const starts = [0];
   for (const size of sizes) starts.push(starts.at(-1)! + size);
@@ -97,7 +103,7 @@ function checkEntities(
       sizes.slice(start, end).every((size) => size <= room) &&
       windows.some(({ first, positions }) => first <= start && end <= first + positions.length);
     const message = (): string => `${type}, tokens ${starts[start]! + 1} to ${starts[end]!} of ${starts.at(-1)!}`;
-    (isWhole ? beyond : cut).add(line + start, message);
+    (isWhole ? beyond : cut).add(lineOf(sentence, start), message);
   }
 }
 

@@ -1,9 +1,10 @@
-import type { Cells } from '../data/columns.js';
-import { parseConll, type ConllFile } from '../data/conll.js';
+import type { TaggedFile } from '../data/example.js';
 import { readDataFile } from '../data/file.js';
 import { guessFormat } from '../data/format.js';
 import { notUtf8, utf8Hint } from '../data/lines.js';
 import type { Problem } from '../data/problems.js';
+import { readCells } from '../data/read.js';
+import { parseTagged, taggedLayout } from '../data/tagged.js';
 import { UserError } from '../errors.js';
 import type { ResolvedPath, ResolvedTask } from '../task/load.js';
 import { defaultSeparator } from '../task/schema.js';
@@ -14,7 +15,6 @@ import { byteFindings, createEncodingCheck, normalFormFindings, type EncodingChe
 import { counted, createPlaces, findingOf, type Finding, type Severity } from './findings.js';
 import { oneLabel, rareLabels, typesOf, withoutExample, type LabelCounts } from './labels.js';
 import { createRepeatCheck } from './repeats.js';
-import { readRows, type RowOptions } from './rows.js';
 import { createTextIndex, type TextIndex } from './text-index.js';
 import type { TokenizerAtHand } from './tokenizer-at-hand.js';
 import { createTokenCheck, sampleStep, type TokenStatistics } from './tokens.js';
@@ -129,7 +129,7 @@ function checkFile(state: State, split: Split, { path }: ResolvedPath): void {
   const { task, findings, files } = state;
   try {
     files.push(path);
-    if (task.config.task === 'ner') checkConll(state, split, path);
+    if (task.config.task === 'ner') checkTagged(state, split, path);
     else checkTable(state, split, path);
   } catch (error) {
     if (!(error instanceof UserError) || error.kind !== 'data') throw error;
@@ -184,10 +184,12 @@ function checkTable(state: State, split: Split, path: string): void {
   const { format = guessFormat(path), columns } = state.task.config.data;
   if (format === 'conll' || columns === undefined) throw new TypeError('the task is not one of classification');
   const separator = separatorOf(state.task);
-  const takesLists = separator !== undefined;
-  const cells = readTable(state, path, { format, columns, requireLabels: split !== 'test', takesLists });
+  const options = { format, columns, requireLabels: split !== 'test' };
+  const cells = readFile(state, path, (bytes, problems) =>
+    readCells(bytes, path, options, problems, separator !== undefined),
+  );
   const isLabelled = split !== 'test' || cells.some((row) => labelsOf(row, separator) !== undefined);
-  if (!isLabelled) state.findings.push(unlabelled(path, cells));
+  if (!isLabelled) state.findings.push(unlabelled(path, counted(cells.length, 'row', 'rows')));
   const characters = cells.reduce((sum, { text = '', pair = '' }) => sum + text.length + pair.length, 0);
   const checks = checksOf(state, path, 'row', characters);
   state.progress.start(path, cells.length);
@@ -224,31 +226,27 @@ function checkTable(state: State, split: Split, path: string): void {
 const separatorOf = ({ config: { task, data } }: ResolvedTask): string | undefined =>
   task === 'multi-label-classification' ? (data.label_separator ?? defaultSeparator) : undefined;
 
-/** By itself, so that nothing holds the bytes of a large file when its texts are looked at. */
-function readTable(state: State, path: string, options: RowOptions): Cells[] {
+/** What can be read of a file. By itself, so that nothing holds the bytes of a large file when its texts are looked at. */
+function readFile<T>(state: State, path: string, read: (bytes: Uint8Array, problems: Problem[]) => T): T {
   const bytes = readDataFile(path);
   state.findings.push(...byteFindings(bytes, path));
   const problems: Problem[] = [];
   try {
-    return readRows(bytes, path, options, problems);
+    return read(bytes, problems);
   } finally {
     state.findings.push(...lineFindings(path, problems));
   }
 }
 
-function readTagged(state: State, path: string): ConllFile {
-  const { columns } = state.task.config.data;
-  const bytes = readDataFile(path);
-  state.findings.push(...byteFindings(bytes, path));
-  return parseConll(bytes, path, {
-    wordColumn: typeof columns?.text === 'number' ? columns.text : undefined,
-    labelColumn: typeof columns?.label === 'number' ? columns.label : undefined,
-    labels: state.labels,
-  });
-}
-
-function checkConll(state: State, split: Split, path: string): void {
-  const { sentences, labels } = readTagged(state, path);
+function checkTagged(state: State, split: Split, path: string): void {
+  const layout = taggedLayout(state.task.config.data);
+  const options = { ...layout, labels: state.labels, requireLabels: split !== 'test' };
+  const { sentences, labels } = readFile(state, path, (bytes, problems): TaggedFile =>
+    parseTagged(bytes, path, options, problems),
+  );
+  if (split === 'test' && sentences.length > 0 && !sentences.some((sentence) => sentence.labels.length > 0)) {
+    state.findings.push(unlabelled(path, counted(sentences.length, 'sentence', 'sentences')));
+  }
   const characters = sentences.reduce((sum, { words }) => sum + words.join('').length, 0);
   const checks = checksOf(state, path, 'sentence', characters);
   state.progress.start(path, sentences.length);
@@ -263,10 +261,13 @@ function checkConll(state: State, split: Split, path: string): void {
   });
   const isTrain = split === 'train';
   if (isTrain) state.labels ??= labels;
-  // What is not spelled in a file (I-PER, where all names are one word) matters in train only.
-  const missing = isTrain
-    ? withoutExample(path, counts, labels, isTrain)
-    : withoutExample(path, entities, typesOf(labels), isTrain);
+  // What is not spelled in a file (I-PER, where all names are one word) matters in train only, and there only where the
+  // file spells tags at all.
+  const hasTags = sentences.every(({ source }) => source === undefined);
+  const missing =
+    isTrain && hasTags
+      ? withoutExample(path, counts, labels, isTrain)
+      : withoutExample(path, entities, typesOf(labels), isTrain);
   state.findings.push(
     ...findings,
     ...(isTrain ? oneLabel(path, counts, sentences.length) : []),
@@ -307,11 +308,12 @@ const leakBySplit = (duplicate: Finding): Finding => ({
   message: 'data.dev_fraction takes dev out of this file, and of a repeated text one may be in train, the other in dev',
 });
 
-const unlabelled = (file: string, { length }: readonly Cells[]): Finding => ({
+/** @param examples how many, with what they are */
+const unlabelled = (file: string, examples: string): Finding => ({
   severity: 'note',
   kind: 'no-labels',
   file,
-  message: `${counted(length, 'row', 'rows')} without any label: nothing is tested on this file`,
+  message: `${examples} without any label: nothing is tested on this file`,
   count: 0,
   lines: [],
 });

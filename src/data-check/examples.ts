@@ -1,9 +1,8 @@
-import { parseConll, type TaggedSentence } from '../data/conll.js';
-import type { Example } from '../data/example.js';
-import { readDataFile } from '../data/file.js';
+import type { Example, TaggedFile } from '../data/example.js';
 import { guessFormat } from '../data/format.js';
 import { readLabelSets } from '../data/read-label-sets.js';
 import { readExamples, type ReadOptions } from '../data/read.js';
+import { readTagged, taggedLayout } from '../data/tagged.js';
 import { UserError } from '../errors.js';
 import type { ResolvedTask } from '../task/load.js';
 import { defaultSeparator } from '../task/schema.js';
@@ -30,8 +29,9 @@ export function showExamples(task: ResolvedTask, split: Split, most: number, tok
   const maxLength = config.model.max_length;
   if (config.task === 'ner') {
     const known =
-      config.data.labels ?? (split === 'train' ? undefined : readSentences(task, data.train.path, undefined).labels);
-    const { sentences, labels } = readSentences(task, file, known);
+      config.data.labels ??
+      (split === 'train' ? undefined : readSentences(task, data.train.path, 'train', undefined).labels);
+    const { sentences, labels } = readSentences(task, file, split, known);
     const shown = sentences.slice(0, most);
     return { file, examples: shown.map((sentence) => showSentence(sentence, labels, tokenizer, maxLength)) };
   }
@@ -43,19 +43,12 @@ export function showExamples(task: ResolvedTask, split: Split, most: number, tok
   return { file, examples: shown.map((text, i) => showText(text, labelsOf(i), tokenizer, maxLength)) };
 }
 
-interface Sentences {
-  readonly sentences: readonly TaggedSentence[];
-  readonly labels: readonly string[];
-}
-
-function readSentences(task: ResolvedTask, path: string, labels: readonly string[] | undefined): Sentences {
-  const { columns } = task.config.data;
-  return parseConll(readDataFile(path), path, {
-    wordColumn: typeof columns?.text === 'number' ? columns.text : undefined,
-    labelColumn: typeof columns?.label === 'number' ? columns.label : undefined,
-    labels,
-  });
-}
+const readSentences = (
+  { config }: ResolvedTask,
+  path: string,
+  split: Split,
+  labels: readonly string[] | undefined,
+): TaggedFile => readTagged(path, { ...taggedLayout(config.data), labels, requireLabels: split !== 'test' });
 
 /** Texts, and what is to be shown of the labels of each. */
 interface Texts {

@@ -1,6 +1,5 @@
-import type { TaggedSentence } from '../data/conll.js';
 import { encodeWords } from '../data/encode-words.js';
-import type { Example } from '../data/example.js';
+import type { Example, TaggedSentence } from '../data/example.js';
 import { continuesEntity, outside } from '../metrics/tags.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import { longestFirst } from '../tokenization/truncate.js';
@@ -77,7 +76,7 @@ function bareIds(text: string, { encode, single }: Tokenizer): number[] {
 
 /** A sentence whose words have labels. */
 export function showSentence(
-  { words, labels: ids, line }: TaggedSentence,
+  { words, labels: ids, line, source }: TaggedSentence,
   labels: readonly string[],
   tokenizer: Tokenizer,
   maxLength: number,
@@ -94,5 +93,5 @@ export function showSentence(
       labels: Array.from(encoded.labels.subarray(start, end), (id) => labels[id] ?? null),
     };
   });
-  return { line, text: words.join(' '), inputs, cut: { text: [], pair: [] } };
+  return { line, text: source?.text ?? words.join(' '), inputs, cut: { text: [], pair: [] } };
 }

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { UserError } from '../errors.js';
-import { parseConll, readConll, type ConllOptions } from './conll.js';
+import { conllSentences, parseConll, readConll, type ConllOptions } from './conll.js';
+import type { Problem } from './problems.js';
 
 const read = (content: string | Uint8Array, options: ConllOptions = {}) =>
   parseConll(typeof content === 'string' ? Buffer.from(content) : content, 'a.conll', options);
@@ -124,5 +125,37 @@ describe('readConll', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+describe('conllSentences', () => {
+  const found = (content: string | Uint8Array, options: ConllOptions = {}) => {
+    const problems: Problem[] = [];
+    const { sentences, labels } = conllSentences(Buffer.from(content), 'a.conll', options, problems);
+    return { words: sentences.map(({ words }) => words.join('')), labels, lines: problems.map(({ line }) => line) };
+  };
+
+  it('leaves out the sentences of bad lines, and has all others', () => {
+    const content = 'a O\n\nb O\nc\n\nd O\n\ne O\nf PER-B\n\ng B-X\nh x O\n\ni O\n';
+    expect(found(content)).to.deep.equal({ words: ['a', 'd', 'i'], labels: ['B-X', 'O'], lines: [4, 12, 9] });
+  });
+
+  it('leaves out the sentence of a line that is not UTF-8, wherever in it that is', () => {
+    const bytes = Buffer.concat([Buffer.from('a O\n\n'), Buffer.from([0xff]), Buffer.from(' O\nb O\n\nc O\nd O\n')]);
+    expect(found(bytes)).to.deep.equal({ words: ['a', 'cd'], labels: ['O'], lines: [3] });
+    expect(found(Buffer.from([0xff, 0x0a]))).to.deep.equal({ words: [], labels: [], lines: [1] });
+  });
+
+  it('reads words alone where labels are not needed', () => {
+    const options = { requireLabels: false, labels: ['O', 'B-X'] };
+    const { sentences } = parseConll(Buffer.from('New\nYork\n\nb\n'), 'a.conll', options);
+    expect(sentences).to.deep.equal([
+      { words: ['New', 'York'], labels: [], line: 1 },
+      { words: ['b'], labels: [], line: 4 },
+    ]);
+    expect(refusal('New\nYork\n', { labels: ['O', 'B-X'] })).to.contain('a.conll:1: got no label in any line');
+    expect(refusal('\n', options)).to.contain('got empty lines only');
+    expect(refusal('New\n', { ...options, wordColumn: 1 })).to.contain('got no label in any line');
+    expect(parseConll(Buffer.from('New B-X\n'), 'a.conll', options).sentences[0]!.labels).to.deep.equal([1]);
   });
 });

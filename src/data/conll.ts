@@ -1,20 +1,12 @@
 import { UserError } from '../errors.js';
 import { didYouMean } from '../nearest.js';
 import { isTag } from '../metrics/tags.js';
+import type { TaggedFile, TaggedSentence } from './example.js';
 import { readDataFile } from './file.js';
 import { collectLabels } from './labels.js';
-import { decodeLines, notUtf8, utf8Hint } from './lines.js';
-import { quote, throwProblems, type Problem } from './problems.js';
-import { listed } from './read.js';
-
-/** A sentence as words (or characters) that each have a label. */
-export interface TaggedSentence {
-  readonly words: readonly string[];
-  /** Label id of each word: `[words]`. */
-  readonly labels: readonly number[];
-  /** Where it starts in the file, from 1. */
-  readonly line: number;
-}
+import { decodeLines } from './lines.js';
+import { quote, type Problem } from './problems.js';
+import { listed, throwBadLines } from './read.js';
 
 export interface ConllOptions {
   /** The word's column, from 0; undefined: the first. */
@@ -23,12 +15,8 @@ export interface ConllOptions {
   readonly labelColumn?: number | undefined;
   /** Known label names; without them they are collected from the file itself. */
   readonly labels?: readonly string[] | undefined;
-}
-
-export interface ConllFile {
-  readonly sentences: readonly TaggedSentence[];
-  /** Label names by id: those given, else those found (see collectLabels). */
-  readonly labels: readonly string[];
+  /** Whether a file of words alone is an error; undefined: it is. */
+  readonly requireLabels?: boolean;
 }
 
 /**
@@ -40,29 +28,57 @@ export interface ConllFile {
  *
  * @throws UserError 'data' naming every bad line at once, or what is wrong with the file as a whole
  */
-export function readConll(path: string, options: ConllOptions): ConllFile {
+export function readConll(path: string, options: ConllOptions): TaggedFile {
   return parseConll(readDataFile(path), path, options);
 }
 
 /** As readConll, of bytes that are already read. `path` is the name to use in messages. */
-export function parseConll(bytes: Uint8Array, path: string, options: ConllOptions): ConllFile {
+export function parseConll(bytes: Uint8Array, path: string, options: ConllOptions): TaggedFile {
   const problems: Problem[] = [];
+  const file = conllSentences(bytes, path, options, problems);
+  throwBadLines(path, problems);
+  return file;
+}
+
+/**
+ * As parseConll, but what is wrong with lines is collected.
+ *
+ * @param problems gets an entry for each bad line; its sentence is left out
+ * @throws UserError 'data' for what is wrong with the file as a whole
+ */
+export function conllSentences(
+  bytes: Uint8Array,
+  path: string,
+  options: ConllOptions,
+  problems: Problem[],
+): TaggedFile {
   const lines = decodeLines(bytes, path, problems);
   const layout = layoutOf(path, lines, options, problems);
-  const found = taggedWords(lines, layout, problems);
-  const known = options.labels ?? collectLabels(found.flatMap((sentence) => sentence.map(({ label }) => label)));
+  const found = layout === undefined ? [] : taggedWords(lines, layout, problems);
+  const known = options.labels ?? collectLabels(tagsIn(found));
   const ids = new Map(known.map((name, id) => [name, id]));
-  for (const { line, label } of found.flat()) {
-    const message = problemOf(label, ids, options.labels !== undefined);
-    if (message !== undefined) problems.push({ line, message });
+  const sentences: TaggedSentence[] = [];
+  for (const { words, isWhole } of found) {
+    const before = problems.length;
+    for (const { line, label } of words) {
+      const message = label === undefined ? undefined : problemOf(label, ids, options.labels !== undefined);
+      if (message !== undefined) problems.push({ line, message });
+    }
+    const [first] = words;
+    if (first === undefined || !isWhole || problems.length > before) continue;
+    sentences.push({
+      words: words.map(({ word }) => word),
+      labels: words.flatMap(({ label }) => (label === undefined ? [] : ids.get(label)!)),
+      line: first.line,
+    });
   }
-  throwProblems(path, problems, problems.some(({ message }) => message === notUtf8) ? utf8Hint : undefined);
-  const sentences = found.map((sentence) => ({
-    words: sentence.map(({ word }) => word),
-    labels: sentence.map(({ label }) => ids.get(label)!),
-    line: sentence[0]!.line,
-  }));
   return { sentences, labels: known };
+}
+
+function* tagsIn(sentences: readonly FoundSentence[]): Generator<string> {
+  for (const { words } of sentences) {
+    for (const { label } of words) if (label !== undefined && isTag(label)) yield label;
+  }
 }
 
 interface Layout {
@@ -71,7 +87,8 @@ interface Layout {
   readonly columns: number;
   readonly firstLine: number;
   readonly wordColumn: number;
-  readonly labelColumn: number;
+  /** Undefined where there are words alone. */
+  readonly labelColumn: number | undefined;
 }
 
 const isEmpty = (line: string): boolean => /^[ \t]*$/.test(line);
@@ -84,16 +101,19 @@ const byTabs = (line: string): string[] => line.split('\t');
 const byBlanks = (line: string): string[] => line.replace(/ +$/, '').split(/ +/);
 const separatorOf = (line: string): Layout['fieldsOf'] => (line.includes('\t') ? byTabs : byBlanks);
 
-/** How all lines stand, by the first that has more than one column. */
+/**
+ * How all lines stand, by the first that has more than one column; undefined where there is none of which one could tell,
+ * among lines that are not UTF-8.
+ */
 function layoutOf(
   path: string,
   lines: readonly (string | undefined)[],
   options: ConllOptions,
   problems: readonly Problem[],
-): Layout {
+): Layout | undefined {
   const index = lines.findIndex((line) => isWord(line) && separatorOf(line)(line).length > 1);
   const first = lines[index];
-  if (first === undefined) throw unlabelled(path, lines, problems);
+  if (first === undefined) return problems.length > 0 ? undefined : wordsAlone(path, lines, options);
   const fieldsOf = separatorOf(first);
   const columns = fieldsOf(first).length;
   const { wordColumn = 0, labelColumn = columns - 1 } = options;
@@ -110,11 +130,17 @@ function layoutOf(
   return { fieldsOf, columns, firstLine: index + 1, wordColumn, labelColumn };
 }
 
-function unlabelled(path: string, lines: readonly (string | undefined)[], problems: readonly Problem[]): UserError {
-  throwProblems(path, problems, utf8Hint);
+function wordsAlone(
+  path: string,
+  lines: readonly (string | undefined)[],
+  { wordColumn = 0, requireLabels = true }: ConllOptions,
+): Layout {
   const index = lines.findIndex(isWord);
+  if (!requireLabels && index >= 0 && wordColumn === 0) {
+    return { fieldsOf: byBlanks, columns: 1, firstLine: index + 1, wordColumn, labelColumn: undefined };
+  }
   const got = index < 0 ? `${path}: got empty lines only` : `${path}:${index + 1}: got no label in any line`;
-  return new UserError(
+  throw new UserError(
     'data',
     `${got}, expected words with their labels`,
     'Each line has a word and its label, with a tab or blanks between them; an empty line ends a sentence.',
@@ -124,34 +150,49 @@ function unlabelled(path: string, lines: readonly (string | undefined)[], proble
 interface TaggedWord {
   readonly line: number;
   readonly word: string;
-  readonly label: string;
+  readonly label: string | undefined;
 }
 
-/** The words of each sentence; none is without words. */
+interface FoundSentence {
+  readonly words: TaggedWord[];
+  /** Whether none of its lines is bad. */
+  isWhole: boolean;
+}
+
+/** The words of each sentence. */
 function taggedWords(
   lines: readonly (string | undefined)[],
   { fieldsOf, columns, firstLine, wordColumn, labelColumn }: Layout,
   problems: Problem[],
-): TaggedWord[][] {
-  const sentences: TaggedWord[][] = [];
-  let open: TaggedWord[] | undefined;
+): FoundSentence[] {
+  const sentences: FoundSentence[] = [];
+  let open: FoundSentence | undefined;
+  const begun = (): FoundSentence => {
+    if (open === undefined) sentences.push((open = { words: [], isWhole: true }));
+    return open;
+  };
   lines.forEach((text, i) => {
-    if (text === undefined) return;
-    if (!isWord(text)) {
+    if (text !== undefined && !isWord(text)) {
       open = undefined;
       return;
     }
     const line = i + 1;
+    const sentence = begun();
+    // Not UTF-8: that is told already.
+    if (text === undefined) {
+      sentence.isWhole = false;
+      return;
+    }
     const fields = fieldsOf(text);
-    const [word, label] = [fields[wordColumn], fields[labelColumn]?.replace(/^ +| +$/g, '')];
+    const word = fields[wordColumn];
+    const label = labelColumn === undefined ? undefined : fields[labelColumn]?.replace(/^ +| +$/g, '');
     if (fields.length !== columns) {
       problems.push({ line, message: `got ${count(fields.length)}, expected ${columns} as in line ${firstLine}` });
-    } else if (!word || !label) {
+      sentence.isWhole = false;
+    } else if (!word || (!label && labelColumn !== undefined)) {
       problems.push({ line, message: `got no ${word ? 'label' : 'word'} in ${quote(text)}, expected both` });
-    } else {
-      if (open === undefined) sentences.push((open = []));
-      open.push({ line, word, label });
-    }
+      sentence.isWhole = false;
+    } else sentence.words.push({ line, word, label });
   });
   return sentences;
 }

@@ -1,3 +1,5 @@
+import type { Place } from '../tokenization/align.js';
+
 /** One row of a data file. */
 export interface Example {
   text: string;
@@ -13,4 +15,28 @@ export interface Example {
 export interface LabelSetExample extends Omit<Example, 'label'> {
   /** Positions in the list of label names, ascending; absent in unlabelled data. */
   labels?: readonly number[];
+}
+
+/** A sentence as words (or characters) that each have a label. */
+export interface TaggedSentence {
+  readonly words: readonly string[];
+  /** Label id of each word: `[words]`; empty in unlabelled data. */
+  readonly labels: readonly number[];
+  /** Where it starts in its file, from 1. */
+  readonly line: number;
+  /** Where it was a text before it was words. */
+  readonly source?: TextOfWords;
+}
+
+export interface TextOfWords {
+  readonly text: string;
+  /** Where each word stands in it, in UTF-16 units. */
+  readonly places: readonly Place[];
+}
+
+/** The sentences of one file. */
+export interface TaggedFile {
+  readonly sentences: readonly TaggedSentence[];
+  /** Label names by id: those given, else those found. */
+  readonly labels: readonly string[];
 }

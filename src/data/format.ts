@@ -13,6 +13,13 @@ const formatOf: Readonly<Record<string, DataFormat>> = {
   '.json': 'jsonl',
 };
 
+/** What a file of labelled words may be. */
+export type TaggedFormat = 'conll' | 'jsonl';
+
+/** The format of labelled words that a file's name speaks for: any that is not one of JSONL is one of CoNLL. */
+export const guessTaggedFormat = (path: string): TaggedFormat =>
+  formatOf[extname(path).toLowerCase()] === 'jsonl' ? 'jsonl' : 'conll';
+
 /** The format a file's name speaks for. Throws UserError 'data' for an ending that says nothing. */
 export function guessFormat(path: string): DataFormat {
   const format = formatOf[extname(path).toLowerCase()];

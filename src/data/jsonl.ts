@@ -28,33 +28,52 @@ export function jsonlCells(
   if (!areNames(columns)) {
     throw new UserError('usage', `columns: got positions, expected the keys of the objects in a JSONL file`);
   }
-  const cells: Cells[] = [];
-  const keys = new Set<string>();
+  const wanted = [columns.text, columns.pair, requireLabels ? columns.label : undefined];
+  const keys = wanted.filter((name) => typeof name === 'string');
+  const make = takesLists ? cellsWithList : cellsOf;
+  return jsonlRows(path, lines, keys, (object, line) => make(object, columns, line), problems);
+}
+
+/**
+ * Makes something of the object of each line.
+ *
+ * @param keys that are needed: one that no object has is an error of the file, not of its lines
+ * @param make may throw LineError
+ * @param problems gets an entry for each line that is not an object, or of which `make` throws
+ * @throws UserError 'data' when no line has one of the keys
+ */
+export function jsonlRows<T>(
+  path: string,
+  lines: readonly (string | undefined)[],
+  keys: readonly string[],
+  make: (object: Readonly<Record<string, unknown>>, line: number) => T,
+  problems: Problem[],
+): T[] {
+  const rows: T[] = [];
+  const found = new Set<string>();
   lines.forEach((text, i) => {
     if (text === undefined) return;
     try {
       const object = parseObject(text);
-      for (const key of Object.keys(object)) keys.add(key);
-      cells.push(takesLists ? cellsWithList(object, columns, i + 1) : cellsOf(object, columns, i + 1));
+      for (const key of Object.keys(object)) found.add(key);
+      rows.push(make(object, i + 1));
     } catch (error) {
       if (!(error instanceof LineError)) throw error;
       problems.push({ line: i + 1, message: error.message });
     }
   });
-  for (const name of [columns.text, columns.pair, requireLabels ? columns.label : undefined]) {
-    if (typeof name !== 'string' || keys.has(name) || keys.size === 0) continue;
-    const found = [...keys];
-    throw new UserError(
-      'data',
-      `${path}: the objects have ${found.join(', ')}, expected ${name}${didYouMean(name, found)}`,
-      'set data.columns to the keys of the objects',
-    );
-  }
-  return cells;
+  const missing = found.size === 0 ? undefined : keys.find((key) => !found.has(key));
+  if (missing === undefined) return rows;
+  const names = [...found];
+  throw new UserError(
+    'data',
+    `${path}: the objects have ${names.join(', ')}, expected ${missing}${didYouMean(missing, names)}`,
+    'set data.columns to the keys of the objects',
+  );
 }
 
-/** What is wrong with one line; never leaves this file. */
-class LineError extends Error {}
+/** What is wrong with one line, for jsonlRows. */
+export class LineError extends Error {}
 
 function parseObject(text: string): Record<string, unknown> {
   if (text.trim() === '') throw new LineError(emptyLine);
@@ -70,7 +89,7 @@ function parseObject(text: string): Record<string, unknown> {
   return object.data;
 }
 
-function cellsOf(object: Record<string, unknown>, columns: Columns, line: number): Cells {
+function cellsOf(object: Readonly<Record<string, unknown>>, columns: Columns, line: number): Cells {
   const label = valueAt(object, columns.label, labelSchema, 'a string, a number or a boolean');
   return {
     line,
@@ -79,18 +98,19 @@ function cellsOf(object: Record<string, unknown>, columns: Columns, line: number
   };
 }
 
-function cellsWithList(object: Record<string, unknown>, columns: Columns, line: number): Cells {
+function cellsWithList(object: Readonly<Record<string, unknown>>, columns: Columns, line: number): Cells {
   const labels = valueAt(object, columns.label, labelListSchema, 'a list of labels');
   return { line, ...textsOf(object, columns), label: undefined, labels: labels?.map(String) };
 }
 
-const textsOf = (object: Record<string, unknown>, columns: Columns) => ({
+const textsOf = (object: Readonly<Record<string, unknown>>, columns: Columns) => ({
   text: valueAt(object, columns.text, z.string(), 'a string'),
   pair: valueAt(object, columns.pair, z.string(), 'a string'),
 });
 
-function valueAt<T>(
-  object: Record<string, unknown>,
+/** The value at a key; undefined where it is missing or null. Throws LineError for another than the schema's. */
+export function valueAt<T>(
+  object: Readonly<Record<string, unknown>>,
   key: string | number | undefined,
   schema: z.ZodType<T>,
   expected: string,

@@ -72,10 +72,11 @@ export function throwBadLines(path: string, problems: readonly Problem[]): void 
 type RowsOptions = Pick<ReadOptions, 'format' | 'columns' | 'requireLabels'>;
 
 /**
- * The wanted columns of each row.
+ * The wanted columns of each row that can be read.
  *
  * @param problems gets an entry for each bad line
  * @param takesLists whether labels are lists, in JSONL
+ * @throws UserError 'data' where the file as a whole cannot be understood
  */
 export function readCells(
   bytes: Uint8Array,
@@ -90,11 +91,11 @@ export function readCells(
       return jsonlCells(path, lines, columns, requireLabels, problems, takesLists);
     case 'csv':
       // A quoted field may span a line that is not UTF-8, so there is no going on without it.
-      throwProblems(path, problems, utf8Hint);
+      if (problems.length > 0) return [];
       return pickColumns(path, csvRows(bytes, problems), columns, requireLabels, problems);
     case 'tsv':
       // Without its header no row of the file can be understood.
-      if (areNames(columns) && lines[0] === undefined) throwProblems(path, problems, utf8Hint);
+      if (areNames(columns) && lines[0] === undefined) return [];
       return pickColumns(path, tsvRows(lines, problems), columns, requireLabels, problems);
   }
 }

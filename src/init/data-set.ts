@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
-import { parseConll, type ConllFile } from '../data/conll.js';
+import { parseConll } from '../data/conll.js';
+import type { TaggedFile } from '../data/example.js';
 import { readDataFile } from '../data/file.js';
 import { dataFormats } from '../data/format.js';
 import { decodeLines, utf8Hint } from '../data/lines.js';
@@ -120,7 +121,7 @@ function refuseOneLabel(path: string, counts: ReadonlyMap<string, number>): void
   throw new UserError('data', `${path}: got ${got}, expected at least 2 different labels`);
 }
 
-function tagCounts({ sentences, labels }: ConllFile): Map<string, number> {
+function tagCounts({ sentences, labels }: TaggedFile): Map<string, number> {
   const counts = new Map<string, number>();
   for (const id of sentences.flatMap((one) => one.labels)) {
     const label = labels[id]!;

@@ -103,3 +103,16 @@ function endOf(parts: readonly (TagParts | undefined)[], { mark, type }: TagPart
   }
   return end;
 }
+
+/** The tags of a scheme that spell entities, for so many words. */
+export function tagsOfEntities(spans: readonly EntitySpan[], words: number, scheme: TagScheme): string[] {
+  const tags = new Array<string>(words).fill(outside);
+  const [last, single] = scheme === 'BILOU' ? ['L', 'U'] : ['E', 'S'];
+  for (const { type, start, end } of spans) {
+    for (let word = start; word < end; word++) tags[word] = `${word === start ? 'B' : 'I'}-${type}`;
+    if (scheme === 'IOB2') continue;
+    if (end - start === 1) tags[start] = `${single}-${type}`;
+    else tags[end - 1] = `${last}-${type}`;
+  }
+  return tags;
+}

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { guessTaggedFormat } from '../data/format.js';
 import { expectedSource, isModelSource, sourceForms } from '../sources/source.js';
 import { choice, flag, notYet, number, text, wholeNumber } from './fields.js';
 
@@ -36,7 +37,8 @@ const columnsSchema = z
   )
   .describe(
     'which column is what: names where the files have a header, positions (from 0) where not; ' +
-      'in conll, text is the word (absent: the first column) and label its label (absent: the last)',
+      'in conll, text is the word (absent: the first column) and label its label (absent: the last); in jsonl of ner, ' +
+      'label is the list of entities (absent: text and entities)',
   );
 
 const labelForms = 'text or a whole number (put quotes around anything else)';
@@ -56,8 +58,9 @@ const dataSchema = z
       format: choice(['tsv', 'csv', 'jsonl', 'conll'])
         .optional()
         .describe(
-          'file format; guessed from the name when absent. Quotes are plain text in tsv. conll: a word and its label ' +
-            'a line, an empty line between sentences (all that ner has)',
+          'file format; guessed from the name when absent. Quotes are plain text in tsv. Of ner: conll, a word and its ' +
+            'label a line, an empty line between sentences; or jsonl, {"text": "...", "entities": [{"start", "end", ' +
+            '"label"}]} a line, places in characters from 0',
         ),
       columns: columnsSchema.optional(),
       dev_fraction: number({ min: 0, max: 0.5 })
@@ -251,6 +254,20 @@ const taskAndFormat = z.looseObject({
   task: taskObject.shape.task,
   data: z.looseObject({ format: z.string().optional() }),
 });
+const taskAndTagged = z.looseObject({
+  task: taskObject.shape.task,
+  data: z.looseObject({ train: z.string(), format: z.string().optional(), columns: columnsSchema.optional() }),
+});
+
+/** Of ner. */
+const taggedFormat = ({ format, train }: { format?: string | undefined; train: string }): string =>
+  format ?? guessTaggedFormat(train);
+
+const hasColumns = (
+  data: { columns?: z.infer<typeof columnsSchema> | undefined },
+  kind: 'string' | 'number',
+): boolean => typeof data.columns?.text === kind;
+
 const taskAndField = z.looseObject({
   task: taskObject.shape.task,
   model: z.looseObject({ crf: z.boolean().optional() }),
@@ -299,14 +316,19 @@ export const taskSchema = taskObject
     error: 'expected no pair column (it belongs to task: pair-classification)',
     ...ifGood(taskAndColumns),
   })
-  .refine((task) => task.task !== 'ner' || typeof task.data.columns?.text !== 'string', {
+  .refine(({ task, data }) => task !== 'ner' || taggedFormat(data) !== 'conll' || !hasColumns(data, 'string'), {
     path: ['data', 'columns'],
     error: 'expected positions counted from 0 (task is ner, and its files have no header)',
-    ...ifGood(taskAndColumns),
+    ...ifGood(taskAndTagged),
   })
-  .refine((task) => task.task !== 'ner' || (task.data.format ?? 'conll') === 'conll', {
+  .refine(({ task, data }) => task !== 'ner' || taggedFormat(data) !== 'jsonl' || !hasColumns(data, 'number'), {
+    path: ['data', 'columns'],
+    error: 'expected the keys of the text and of its entities (the files are jsonl)',
+    ...ifGood(taskAndTagged),
+  })
+  .refine((task) => task.task !== 'ner' || !['tsv', 'csv'].includes(task.data.format ?? ''), {
     path: ['data', 'format'],
-    error: 'expected conll or none (task is ner)',
+    error: 'expected conll or jsonl (task is ner)',
     ...ifGood(taskAndFormat),
   })
   .refine((task) => task.task === 'ner' || !task.model.crf, {

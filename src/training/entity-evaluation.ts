@@ -1,4 +1,5 @@
-import type { TaggedSentence } from '../data/conll.js';
+import type { TaggedSentence, TextOfWords } from '../data/example.js';
+import { codePointsBefore } from '../data/code-points.js';
 import type { EncodedWords } from '../data/encode-words.js';
 import { lazy } from '../lazy.js';
 import { microF1Interval } from '../metrics/bootstrap.js';
@@ -130,11 +131,14 @@ function evaluationOf(
       labels,
     }),
     *predictions() {
-      for (const [i, { words, line }] of sentences.entries()) {
+      for (const [i, { words, line, source }] of sentences.entries()) {
         const spelled = (spans: readonly EntitySpan[]) =>
-          spans.map(({ type, start, end }) => ({ start, end, label: type, words: words.slice(start, end) }));
+          source === undefined
+            ? spans.map(({ type, start, end }) => ({ start, end, label: type, words: words.slice(start, end) }))
+            : spansInText(spans, source);
         yield {
           line,
+          ...(source === undefined ? {} : { text: source.text }),
           words,
           gold: gold[i]!,
           predicted: predicted[i]!,
@@ -144,6 +148,15 @@ function evaluationOf(
       }
     },
   };
+}
+
+/** Entities by their places in the text, counted in code points, as `t4 predict` writes them. */
+function spansInText(spans: readonly EntitySpan[], { text, places }: TextOfWords) {
+  const points = codePointsBefore(text);
+  return spans.map(({ type, ...span }) => {
+    const [start, end] = [places[span.start]!.start, places[span.end - 1]!.end];
+    return { start: points(start), end: points(end), label: type, text: text.slice(start, end) };
+  });
 }
 
 const detailsOf = ({ micro, macro, weighted, types, support, predicted, correct }: EntityMetrics) => ({

@@ -1,5 +1,6 @@
-import { readConll, type TaggedSentence } from '../data/conll.js';
 import { encodeWords, type EncodedWords } from '../data/encode-words.js';
+import type { TaggedSentence } from '../data/example.js';
+import { readTagged, taggedLayout } from '../data/tagged.js';
 import { UserError } from '../errors.js';
 import { continuesEntity, outside, schemeOf } from '../metrics/tags.js';
 import { transitionRules } from '../models/crf-rules.js';
@@ -13,13 +14,8 @@ import type { NetworkPurpose, TaskMethods } from './task-methods.js';
 
 /** Sentences with a label at each word: named entities. */
 export const entityTask: TaskMethods<TaggedSentence> = {
-  read(task, { path }, labels) {
-    const { columns } = task.config.data;
-    const { sentences, labels: known } = readConll(path, {
-      wordColumn: position(columns?.text),
-      labelColumn: position(columns?.label),
-      labels,
-    });
+  read(task, { path }, labels, requireLabels) {
+    const { sentences, labels: known } = readTagged(path, { ...taggedLayout(task.config.data), labels, requireLabels });
     return { examples: sentences, labels: known };
   },
   checkTrain(path, sentences, labels) {
@@ -28,9 +24,12 @@ export const entityTask: TaskMethods<TaggedSentence> = {
     const got = [...used].map((id) => labels[id] ?? id).join();
     throw new UserError('data', `${path}: got only the label ${got}, expected words of entities and others`);
   },
-  isLabelled: () => true,
+  isLabelled: (sentence) => sentence.labels.length > 0,
   groupOf: (sentence) => new Set(sentence.labels).size - 1,
-  wordsOf: (sentences) => (sentences.every(({ words }) => words.every(isCharacter)) ? 'characters' : 'words'),
+  wordsOf(sentences) {
+    if (sentences.every(({ source }) => source !== undefined)) return 'split';
+    return sentences.every(({ words }) => words.every(isCharacter)) ? 'characters' : 'words';
+  },
   encode(sentences, labels, tokenizer, { max_length: maxLength, crf }) {
     const taught = crf ? regularSentences(sentences, labels) : { sentences, isRegular: false };
     const dataset = encodeSentences(taught.sentences, labels, tokenizer, maxLength);
@@ -58,9 +57,6 @@ export function entityNetwork(config: ModelConfig, { labels, field }: NetworkPur
 }
 
 const isCharacter = (word: string): boolean => word.length <= 2 && Array.from(word).length === 1;
-
-const position = (column: string | number | undefined): number | undefined =>
-  typeof column === 'number' ? column : undefined;
 
 export function encodeSentences(
   sentences: readonly TaggedSentence[],

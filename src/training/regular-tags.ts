@@ -1,5 +1,5 @@
-import type { TaggedSentence } from '../data/conll.js';
-import { lenientEntities, outside, schemeOf, type EntitySpan, type TagScheme } from '../metrics/tags.js';
+import type { TaggedSentence } from '../data/example.js';
+import { lenientEntities, schemeOf, tagsOfEntities } from '../metrics/tags.js';
 import { transitionRules } from '../models/crf-rules.js';
 
 /**
@@ -24,21 +24,8 @@ export function regularSentences(
   const regular = sentences.map((sentence) => {
     if (keeps(sentence)) return sentence;
     const spans = lenientEntities(sentence.labels.map((id) => labels[id]!));
-    const ids = spelled(spans, sentence.words.length, scheme).map((tag) => known.get(tag));
+    const ids = tagsOfEntities(spans, sentence.words.length, scheme).map((tag) => known.get(tag));
     return ids.every((id) => id !== undefined) ? { ...sentence, labels: ids } : sentence;
   });
   return regular.every(keeps) ? { sentences: regular, isRegular: true } : { sentences, isRegular: false };
-}
-
-/** The tags of a scheme for entities. */
-function spelled(spans: readonly EntitySpan[], words: number, scheme: TagScheme): string[] {
-  const tags = new Array<string>(words).fill(outside);
-  const [last, single] = scheme === 'BILOU' ? ['L', 'U'] : ['E', 'S'];
-  for (const { type, start, end } of spans) {
-    for (let word = start; word < end; word++) tags[word] = `${word === start ? 'B' : 'I'}-${type}`;
-    if (scheme === 'IOB2') continue;
-    if (end - start === 1) tags[start] = `${single}-${type}`;
-    else tags[end - 1] = `${last}-${type}`;
-  }
-  return tags;
 }

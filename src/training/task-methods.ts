@@ -13,8 +13,8 @@ export interface ReadFile<T> {
   readonly labels: readonly string[];
 }
 
-/** Single characters, as Chinese is labelled, or words of several. */
-export type WordKind = 'characters' | 'words';
+/** Single characters, as Chinese is labelled, words of several, or texts that were split into words by textWords. */
+export type WordKind = 'characters' | 'words' | 'split';
 
 export interface EncodedExamples {
   readonly dataset: EncodedDataset;
