@@ -56,7 +56,7 @@ describe('t4 finetune --model hf:', () => {
     expect(ran.code, ran.stderr).to.equal(0);
     expect(ran.stderr).to.match(/^downloading owner\/tiny \(KiB\) {2}[\d.]+\/[\d.]+ {2}100 %/m);
     expect(ran.stderr).to.contain(`hf:owner/tiny: `).and.contain(join('snapshots', commit));
-    expect(readFileSync(join(folder, 'run', 'task.yaml'), 'utf8')).to.contain('source: hf:owner/tiny');
+    expect(readFileSync(join(folder, 'run', 'task.yaml'), 'utf8')).to.contain(`source: hf:owner/tiny@${commit}\n`);
     expect(readdirSync(join(folder, 'run', 'model'))).to.include.members(['model.safetensors', 'vocab.txt']);
     process.env.HF_HUB_OFFLINE = '1';
     server.seen.length = 0;
@@ -64,6 +64,27 @@ describe('t4 finetune --model hf:', () => {
     expect(again.code, again.stderr).to.equal(0);
     expect(again.stderr).not.to.contain('downloading');
     expect(server.seen).to.deep.equal([]);
+  });
+
+  it('continues a run with the weights that it began with, whatever the hub has now', async () => {
+    const ran = await finetune('hf:owner/tiny', '--set', 'training.epochs=1');
+    expect(ran.code, ran.stderr).to.equal(0);
+    const moved = 'f'.repeat(40);
+    const wider = text(files['config.json']!.content.toString().replace('"hidden_size": 16', '"hidden_size": 32'));
+    server.models.set('owner/tiny', { files: { ...files, 'config.json': wider }, commit: moved, refs: ['main'] });
+    server.seen.length = 0;
+    for (const model of ['hf:owner/tiny', 'hf:owner/tiny@main', `hf:owner/tiny@${commit}`]) {
+      const resumed = await finetune(model, '--set', 'training.epochs=1', '--resume');
+      expect(resumed.code, resumed.stderr).to.equal(0);
+    }
+    const alone = await t4('finetune', '--output', join(folder, 'run'), '--resume');
+    expect(alone.code, alone.stderr).to.equal(0);
+    expect(server.seen).to.deep.equal([]);
+    for (const model of [`hf:owner/tiny@${moved}`, 'hf:owner/other']) {
+      const other = await finetune(model, '--set', 'training.epochs=1', '--resume');
+      expect(other.code).to.equal(2);
+      expect(other.stderr).to.contain('task.yaml differ in model.source');
+    }
   });
 
   it('takes a source of the task file, with a revision', async () => {

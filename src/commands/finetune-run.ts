@@ -9,6 +9,7 @@ import { nodeBackend } from '../graph/index.js';
 import type { Network } from '../models/network.js';
 import { packageVersion } from '../package-root.js';
 import { loadTask, portableTask, taskYaml, type ResolvedTask } from '../task/load.js';
+import { mayBePinnedAs } from '../sources/pinned.js';
 import { isMapping } from '../task/overrides.js';
 import { loadTokenizer } from '../tokenization/load.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
@@ -76,7 +77,7 @@ async function prepare(options: FinetuneOptions, ui: Reporter): Promise<Prepared
     const data = withMethods(task.config.task, (methods) => readAndEncode(methods, task, tokenizer, ui));
     const classWeights = classWeightsOf(task.config.training, data.labels, data.train.labels);
     if (classWeights !== undefined) ui.info(`class weights: ${describeWeights(data.labels, classWeights)}`);
-    return { task, folder, device, precision, model, tokenizer, data, classWeights };
+    return { task: withSource(task, model.source), folder, device, precision, model, tokenizer, data, classWeights };
   } catch (error) {
     model.close();
     throw error;
@@ -86,19 +87,30 @@ async function prepare(options: FinetuneOptions, ui: Reporter): Promise<Prepared
 const loadTaskOf = ({ task, set, data, model }: FinetuneOptions): ResolvedTask =>
   loadTask({ task, overrides: set, dataDir: data, model });
 
+/** So that the run's task.yaml says which weights it began with, whatever becomes of a branch of the hub. */
+function withSource(task: ResolvedTask, source: string | undefined): ResolvedTask {
+  return source === undefined ? task : { ...task, model: { kind: 'pretrained', source } };
+}
+
 /** A run is continued with its own task; what the command line says of it besides must be the same. */
 function taskOfRun(options: FinetuneOptions): ResolvedTask {
   const folder = options.output!;
   refuseMissingRun(folder);
   const file = join(folder, 'task.yaml');
   const task = loadTask({ task: file, overrides: [], env: {} });
-  const changed = changedKeys(portableTask(task), portableTask(loadTaskOf(options)));
+  const changed = changedKeys(portableTask(task), portableTask(asPinned(loadTaskOf(options), task)));
   if (changed.length === 0) return task;
   throw new UserError(
     'usage',
     `--resume: the command line and ${file} differ in ${changed.join(', ')}`,
     'A run is continued with its own settings: leave out --task, --data, --model and --set, or start a new run.',
   );
+}
+
+/** The task with the source of the run's own, where that is what it has been pinned as. */
+function asPinned(task: ResolvedTask, { model: own }: ResolvedTask): ResolvedTask {
+  if (task.model.kind !== 'pretrained' || own.kind !== 'pretrained') return task;
+  return mayBePinnedAs(task.model.source, own.source) ? withSource(task, own.source) : task;
 }
 
 /** The keys, with dots between, that two tasks do not have in common or not with the same value. */

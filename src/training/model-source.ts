@@ -6,6 +6,7 @@ import { openCheckpoint } from '../checkpoints/open.js';
 import { maxTokens, withDropout, type ModelConfig } from '../models/model-config.js';
 import type { VariableSpec } from '../models/variables.js';
 import type { ResolvedTask } from '../task/load.js';
+import { pinnedSource } from '../sources/pinned.js';
 import { resolveModelSource } from '../sources/resolve.js';
 import type { Tokenizer } from '../tokenization/tokenizer.js';
 import type { Reporter } from '../ui/reporter.js';
@@ -13,6 +14,8 @@ import type { Reporter } from '../ui/reporter.js';
 /** The model a task starts from, with its weights still on disk. */
 export interface StartingModel {
   readonly config: ModelConfig;
+  /** The task's source as it means the same for good (see pinnedSource); undefined: all weights are random. */
+  readonly source: string | undefined;
   /** The folder of the tokenizer's files. */
   readonly tokenizerFolder: string;
   /** What is loaded; undefined: all weights are random. */
@@ -34,6 +37,7 @@ export async function openStartingModel(task: ResolvedTask, reporter?: Reporter)
     const { config } = readConfigFile(path, `${path} does not exist`);
     return {
       config: adapt(config),
+      source: undefined,
       tokenizerFolder: model.vocab.path,
       planLoad: () => undefined,
       close: () => undefined,
@@ -43,6 +47,7 @@ export async function openStartingModel(task: ResolvedTask, reporter?: Reporter)
   const checkpoint = openCheckpoint(folder);
   return {
     config: adapt(checkpoint.config),
+    source: pinnedSource(model.source, folder),
     tokenizerFolder: folder,
     planLoad: (variables, labels) => {
       // A head is taken over only where it answers with the same labels.
