@@ -6,6 +6,7 @@ import { predictWords } from '../training/entity-evaluation.js';
 import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
 import type { WordKind } from '../training/task-methods.js';
 import { UserError } from '../errors.js';
+import { batchTokens } from './predict-batches.js';
 import { columnsOf, inputFormatOf } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import { joinEntities, type LabelledWord } from './entities.js';
@@ -33,7 +34,7 @@ export function entityPredictor(model: FinishedModel, options: PredictOptions): 
 function load(finished: FinishedModel, precision: 'fp32' | 'bf16'): LoadedPredictor {
   const { tokenizer, labels, maxLength, card } = finished;
   const model = loadFinishedModel(finished, precision);
-  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId };
+  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId, batchTokens: batchTokens() };
   const wordsOf = splitterOf(card?.words, tokenizer);
   return {
     async answer(examples, onBatch) {

@@ -15,6 +15,7 @@ import {
   type EvaluationSet,
   type OnBatch,
   type Predict,
+  type PredictSettings,
 } from './evaluate.js';
 
 /** What a model says of the words of some texts. */
@@ -39,7 +40,7 @@ export async function predictWords(
   predict: Predict,
   dataset: EncodedWords,
   sizes: readonly number[],
-  { numLabels, padTokenId }: { readonly numLabels: number; readonly padTokenId: number },
+  { numLabels, padTokenId, batchTokens }: PredictSettings,
   onBatch?: OnBatch,
 ): Promise<WordPredictions | undefined> {
   const classes = sizes.map((words) => new Int32Array(words).fill(-1));
@@ -70,6 +71,7 @@ export async function predictWords(
       });
     },
     onBatch,
+    batchTokens,
   );
   return isWhole ? { classes, loss: labelled === 0 ? NaN : lossSum / labelled } : undefined;
 }

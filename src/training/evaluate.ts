@@ -1,5 +1,6 @@
 import { assembleBatch, planBatches, type Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
+import { planTokenBatches } from '../data/token-batches.js';
 import type { Outputs } from './trainer.js';
 import type { Bar } from '../ui/reporter.js';
 
@@ -61,6 +62,14 @@ const batchSize = 32;
 /** Called after each batch with the number of examples done; false ends the evaluation. */
 export type OnBatch = (done: number) => boolean | Promise<boolean>;
 
+/** What a pass over a data set is told of its model. */
+export interface PredictSettings {
+  readonly numLabels: number;
+  readonly padTokenId: number;
+  /** The most tokens of a batch; undefined: as where a training run is measured. */
+  readonly batchTokens?: number;
+}
+
 /**
  * Runs the model over a data set, sorted by length so that little is padding.
  *
@@ -73,10 +82,15 @@ export async function runBatches(
   padTokenId: number,
   visit: (batch: Batch, outputs: Outputs) => void,
   onBatch: OnBatch = () => true,
+  batchTokens?: number,
 ): Promise<boolean> {
   const plan = { batchSize, multipleOf: lengthMultiple, seed: 0, epoch: 0, shuffle: false, bucketByLength: true };
+  const batches =
+    batchTokens === undefined
+      ? planBatches(dataset, plan)
+      : planTokenBatches(dataset, { tokens: batchTokens, multipleOf: lengthMultiple });
   let done = 0;
-  for (const indices of planBatches(dataset, plan)) {
+  for (const indices of batches) {
     const batch = assembleBatch(dataset, indices, { multipleOf: lengthMultiple, padTokenId });
     visit(batch, predict(batch));
     done += batch.size;
@@ -93,10 +107,10 @@ export async function runBatches(
 export async function predictDataset(
   predict: Predict,
   dataset: EncodedDataset,
-  settings: { readonly numLabels: number; readonly padTokenId: number },
+  settings: PredictSettings,
   onBatch?: OnBatch,
 ): Promise<Predictions | undefined> {
-  const { numLabels, padTokenId } = settings;
+  const { numLabels, padTokenId, batchTokens } = settings;
   const classes = new Int32Array(dataset.size);
   const probabilities = new Float32Array(dataset.size * numLabels);
   let [lossSum, labelled] = [0, 0];
@@ -112,7 +126,7 @@ export async function predictDataset(
       }
     });
   };
-  const isWhole = await runBatches(predict, dataset, padTokenId, visit, onBatch);
+  const isWhole = await runBatches(predict, dataset, padTokenId, visit, onBatch, batchTokens);
   return isWhole ? { classes, probabilities, loss: labelled === 0 ? NaN : lossSum / labelled } : undefined;
 }
 

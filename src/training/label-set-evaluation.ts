@@ -5,7 +5,14 @@ import { lazy } from '../lazy.js';
 import { microF1Interval } from '../metrics/bootstrap.js';
 import { chooseThreshold, exampleCounts, multiLabelMetrics } from '../metrics/multi-label.js';
 import { multiLabelReport } from '../metrics/report.js';
-import { runBatches, type Evaluation, type EvaluationSet, type OnBatch, type Predict } from './evaluate.js';
+import {
+  runBatches,
+  type Evaluation,
+  type EvaluationSet,
+  type OnBatch,
+  type Predict,
+  type PredictSettings,
+} from './evaluate.js';
 import type { Outputs } from './trainer.js';
 
 /** A label is given from this probability on where no dev data has said better. */
@@ -46,10 +53,10 @@ export function labelSetAnswer(
 export async function predictLabelSets(
   predict: Predict,
   dataset: EncodedDataset,
-  settings: { readonly numLabels: number; readonly padTokenId: number },
+  settings: PredictSettings,
   onBatch?: OnBatch,
 ): Promise<LabelSetPredictions | undefined> {
-  const { numLabels, padTokenId } = settings;
+  const { numLabels, padTokenId, batchTokens } = settings;
   const probabilities = new Float32Array(dataset.size * numLabels);
   let [lossSum, labelled] = [0, 0];
   const visit = ({ indices }: Batch, { logits }: Outputs): void => {
@@ -65,7 +72,7 @@ export async function predictLabelSets(
       }
     });
   };
-  const isWhole = await runBatches(predict, dataset, padTokenId, visit, onBatch);
+  const isWhole = await runBatches(predict, dataset, padTokenId, visit, onBatch, batchTokens);
   return isWhole ? { probabilities, loss: labelled === 0 ? NaN : lossSum / labelled } : undefined;
 }
 

@@ -1,0 +1,39 @@
+import { expect } from 'chai';
+import type { EncodedDataset } from './encode.js';
+import { planTokenBatches } from './token-batches.js';
+
+function dataset(lengths: readonly number[]): EncodedDataset {
+  const offsets = Uint32Array.from([0, ...lengths]);
+  for (let i = 1; i < offsets.length; i++) offsets[i]! += offsets[i - 1]!;
+  return {
+    size: lengths.length,
+    ids: new Uint16Array(offsets.at(-1)!),
+    offsets,
+    firstLength: Uint16Array.from(lengths),
+    labels: new Int32Array(lengths.length).fill(-1),
+    labelled: 'example',
+    maxLength: 512,
+    truncatedCount: 0,
+  };
+}
+
+const plan = (lengths: readonly number[], tokens: number): number[][] =>
+  planTokenBatches(dataset(lengths), { tokens, multipleOf: 8 }).map((batch) => [...batch]);
+
+describe('batches by tokens', () => {
+  it('have many short examples or few long ones, the longest first', () => {
+    expect(plan([3, 17, 8, 30, 5, 9], 48)).to.deep.equal([[3], [1, 5], [0, 2, 4]]);
+  });
+
+  it('count the padding: an example of 9 tokens takes 16', () => {
+    expect(plan([9, 9, 9, 9], 32)).to.deep.equal([
+      [0, 1],
+      [2, 3],
+    ]);
+  });
+
+  it('give an example that is longer than all tokens a batch of its own', () => {
+    expect(plan([100, 90, 4], 64)).to.deep.equal([[0], [1], [2]]);
+    expect(plan([], 64)).to.deep.equal([]);
+  });
+});
