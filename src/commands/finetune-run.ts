@@ -17,6 +17,7 @@ import { formatBytes, formatCount, formatDuration, plural } from '../ui/format.j
 import type { Reporter } from '../ui/reporter.js';
 import { formatTable } from '../ui/table.js';
 import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointState } from '../training/checkpoints.js';
+import { lossCountOf } from '../training/accumulation.js';
 import { deviceInUse, resolvePrecision, type Device } from '../training/device.js';
 import { evaluateWithBar, type Evaluation, type EvaluationSet } from '../training/evaluate.js';
 import { beginning } from '../training/loop.js';
@@ -36,7 +37,8 @@ import {
   truncateLog,
 } from '../training/run-folder.js';
 import { devSummary, executeRun, type Run, type RunOutcome } from '../training/run.js';
-import { warmupSteps } from '../training/schedule.js';
+import { decayOf, warmupSteps } from '../training/schedule.js';
+import type { Techniques } from '../training/techniques.js';
 import { openTrainer, type Trainer } from '../training/trainer.js';
 
 interface Prepared {
@@ -159,8 +161,8 @@ function describeLoad(plan: LoadPlan | undefined): string {
 }
 
 function totalSteps({ task, data }: Prepared): { stepsPerEpoch: number; total: number } {
-  const { batch_size: batchSize, epochs, max_steps: maxSteps } = task.config.training;
-  const stepsPerEpoch = Math.ceil(data.train.size / batchSize);
+  const { batch_size: batchSize, gradient_accumulation: batches, epochs, max_steps: maxSteps } = task.config.training;
+  const stepsPerEpoch = Math.ceil(data.train.size / (batchSize * batches));
   return { stepsPerEpoch, total: Math.min(maxSteps ?? Infinity, stepsPerEpoch * epochs) };
 }
 
@@ -239,7 +241,11 @@ function networkOf({ task, data, model, classWeights }: Prepared): Network {
   return withLoss(plain, task.config.training, classWeights);
 }
 
-function startTrainer({ task, precision }: Prepared, network: Network, plan: LoadPlan | undefined): Trainer {
+function startTrainer(
+  { task, precision, classWeights }: Prepared,
+  network: Network,
+  plan: LoadPlan | undefined,
+): Trainer {
   const settings = task.config.training;
   const optimizer: AdamWSettings = {
     beta1: settings.adam_beta1,
@@ -247,14 +253,21 @@ function startTrainer({ task, precision }: Prepared, network: Network, plan: Loa
     epsilon: settings.adam_epsilon,
     weightDecay: settings.weight_decay,
   };
+  const techniques: Techniques = {
+    emaDecay: settings.ema_decay,
+    fgmEpsilon: settings.fgm_epsilon,
+    gradientAccumulation: settings.gradient_accumulation,
+  };
   const program = trainingProgram({
     network,
     precision,
     optimizer,
     maxGradNorm: settings.max_grad_norm,
+    techniques,
     ...(plan === undefined ? {} : { fresh: plan.fresh }),
   });
-  const trainer = openTrainer(program, optimizer, settings.seed);
+  const lossCount = lossCountOf(network, classWeights);
+  const trainer = openTrainer(program, { optimizer, seed: settings.seed, techniques, lossCount });
   trainer.initialize(settings.seed);
   trainer.load(plan?.loaded.map(({ spec, read }) => ({ ...spec, read })) ?? []);
   return trainer;
@@ -272,7 +285,7 @@ function createRunPlan(prepared: Prepared, network: Network, trainer: Trainer, s
     dev: data.dev,
     padTokenId: tokenizer.padTokenId,
     trainer,
-    schedule: { totalSteps: total, warmupSteps: warmupSteps(total, settings) },
+    schedule: { totalSteps: total, warmupSteps: warmupSteps(total, settings), decay: decayOf(settings) },
     stepsPerEpoch,
     start,
     saveModel(dev) {

@@ -36,11 +36,6 @@ export function choice<const T extends readonly [string, ...string[]]>(values: T
 
 export const flag = () => z.boolean('expected true or false');
 
-/** A key of the contract whose other values do not work in this version: refused, never ignored. */
-export function notYet<const T extends number>(only: T) {
-  return z.literal(only, `not supported yet: must be ${only}`);
-}
-
 function ranged(schema: z.ZodNumber, range: Range, error: string): z.ZodNumber {
   let result = schema;
   if (range.min !== undefined) result = result.min(range.min, error);

@@ -153,7 +153,7 @@ training:
   epochs: "abc"
   precision: bf-16
   epoch: 3
-  gradient_accumulation: 2
+  gradient_accumulation: 0
   seed: 1
   seed: 2
 `;
@@ -170,7 +170,7 @@ training:
       'task.yaml:13:11: training.epochs: got "abc", expected a whole number, at least 1',
       'task.yaml:14:14: training.precision: got "bf-16", expected auto, fp32 or bf16 (did you mean bf16?)',
       'task.yaml:15:3: training.epoch: unknown key (did you mean epochs?)',
-      'task.yaml:16:26: training.gradient_accumulation: got 2, not supported yet: must be 1',
+      'task.yaml:16:26: training.gradient_accumulation: got 0, expected a whole number, at least 1',
       'task.yaml:18:3: training.seed: duplicate key, first given at task.yaml:17:3',
     ]);
   });

@@ -32,6 +32,7 @@ describe('task schema', () => {
       batch_size: 32,
       learning_rate: 3e-5,
       warmup_ratio: 0.1,
+      schedule: 'linear',
       weight_decay: 0.01,
       max_grad_norm: 1,
       adam_beta1: 0.9,
@@ -60,11 +61,6 @@ describe('task schema', () => {
   });
 
   it('refuses what does not work yet instead of ignoring it', () => {
-    expect(issues(withTraining({ gradient_accumulation: 4, ema_decay: 0.999, fgm_epsilon: 1 }))).to.deep.equal({
-      'training.gradient_accumulation': 'not supported yet: must be 1',
-      'training.ema_decay': 'not supported yet: must be 0',
-      'training.fgm_epsilon': 'not supported yet: must be 0',
-    });
     expect(issues({ ...minimal, task: 'summary' }).task).to.contain(
       'classification, pair-classification, multi-label-classification or ner',
     );
@@ -123,6 +119,10 @@ describe('task schema', () => {
       ['learning_rate', NaN],
       ['warmup_ratio', 1.1],
       ['adam_beta1', 1],
+      ['ema_decay', 1],
+      ['fgm_epsilon', -1],
+      ['gradient_accumulation', 0],
+      ['schedule', 'triangle'],
       ['seed', 2 ** 31],
       ['shuffle', 'yes'],
       ['metric', 'f1'],
@@ -182,6 +182,19 @@ describe('task schema', () => {
       expect(issues({ ...sets, training: { [key]: value } }), key).to.have.key(`training.${key}`);
     }
     expect(accepted(accepted(sets))).to.deep.equal(accepted(sets));
+  });
+
+  it('has power and end of a polynomial schedule for that alone', () => {
+    const polynomial = { schedule: 'polynomial', polynomial_power: 2, end_learning_rate: 1e-6 };
+    expect(issues(withTraining(polynomial))).to.deep.equal({});
+    expect(accepted(accepted(withTraining(polynomial)))).to.deep.equal(accepted(withTraining(polynomial)));
+    expect(issues(withTraining({ ...polynomial, schedule: 'cosine' }))).to.have.keys(
+      'training.polynomial_power',
+      'training.end_learning_rate',
+    );
+    expect(issues(withTraining({ ...polynomial, learning_rate: 1e-7 }))).to.deep.equal({
+      'training.end_learning_rate': 'expected at most learning_rate',
+    });
   });
 
   it('refuses two ways of saying one thing', () => {

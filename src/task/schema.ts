@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { guessTaggedFormat } from '../data/format.js';
 import { expectedSource, isModelSource, sourceForms } from '../sources/source.js';
-import { choice, flag, notYet, number, text, wholeNumber } from './fields.js';
+import { choice, flag, number, text, wholeNumber } from './fields.js';
 
 /** What can be trained in this version. */
 export const taskKinds = ['classification', 'pair-classification', 'multi-label-classification', 'ner'] as const;
@@ -182,8 +182,19 @@ const trainingObject = z.strictObject(
     warmup_ratio: number({ min: 0, max: 1 })
       .optional()
       .meta({ default: 0.1 })
-      .describe('share of the steps in which the rate rises from 0; then it falls to 0, both linearly'),
+      .describe('share of the steps in which the rate rises from 0, linearly'),
     warmup_steps: wholeNumber({ min: 0 }).optional().describe('steps of warmup, instead of warmup_ratio'),
+    schedule: choice(['linear', 'cosine', 'constant', 'polynomial'])
+      .default('linear')
+      .describe('how the rate falls behind the warmup, down to 0; constant: it stays'),
+    polynomial_power: number({ above: 0 })
+      .optional()
+      .meta({ default: 1 })
+      .describe('of the polynomial schedule: the power of the share of steps that is left'),
+    end_learning_rate: number({ min: 0, max: 1 })
+      .optional()
+      .meta({ default: 0 })
+      .describe('of the polynomial schedule: the rate at the end'),
     weight_decay: number({ min: 0 })
       .default(0.01)
       .describe('decoupled weight decay (AdamW), not applied to biases and LayerNorm'),
@@ -191,9 +202,15 @@ const trainingObject = z.strictObject(
     adam_beta1: number({ min: 0, below: 1 }).default(0.9).describe('decay of the first moment'),
     adam_beta2: number({ min: 0, below: 1 }).default(0.999).describe('decay of the second moment'),
     adam_epsilon: number({ above: 0 }).default(1e-8).describe('added to the root of the second moment'),
-    gradient_accumulation: notYet(1).default(1).describe('batches of a step'),
-    ema_decay: notYet(0).default(0).describe('decay of the moving average of the weights; 0: off'),
-    fgm_epsilon: notYet(0).default(0).describe('size of the adversarial step on the embeddings; 0: off'),
+    gradient_accumulation: wholeNumber({ min: 1 })
+      .default(1)
+      .describe('batches of a step, one after the other: as one batch so many times as large, in the memory of one'),
+    ema_decay: number({ min: 0, below: 1 })
+      .default(0)
+      .describe('decay of the moving average of the weights, which is what is evaluated and kept as the model; 0: off'),
+    fgm_epsilon: number({ min: 0 })
+      .default(0)
+      .describe('FGM (Miyato et al. 2017): size of the adversarial step on the word embeddings; 0: off'),
     ...lossKeys,
     precision: choice(['auto', 'fp32', 'bf16'])
       .default('auto')
@@ -216,12 +233,31 @@ const trainingObject = z.strictObject(
   mappingOf('epochs, batch_size, learning_rate, ...'),
 );
 
+const { schedule, polynomial_power, end_learning_rate, learning_rate } = trainingObject.shape;
+const scheduleKeys = z.looseObject({ schedule, polynomial_power, end_learning_rate, learning_rate });
+const polynomialOnly = 'expected none (it belongs to schedule: polynomial)';
+
 const trainingSchema = trainingObject
   // A resolved task holds both keys; it must read back as it is.
   .refine((training) => training.warmup_steps === undefined || (training.warmup_ratio ?? 0) === 0, {
     path: ['warmup_ratio'],
     error: 'expected 0 or absent, because warmup_steps is given',
     ...ifGood(z.looseObject({ warmup_steps: z.number().optional(), warmup_ratio: z.number().optional() })),
+  })
+  .refine((training) => training.schedule === 'polynomial' || training.polynomial_power === undefined, {
+    path: ['polynomial_power'],
+    error: polynomialOnly,
+    ...ifGood(scheduleKeys),
+  })
+  .refine((training) => training.schedule === 'polynomial' || training.end_learning_rate === undefined, {
+    path: ['end_learning_rate'],
+    error: polynomialOnly,
+    ...ifGood(scheduleKeys),
+  })
+  .refine((training) => (training.end_learning_rate ?? 0) <= training.learning_rate, {
+    path: ['end_learning_rate'],
+    error: 'expected at most learning_rate',
+    ...ifGood(scheduleKeys),
   })
   .refine((training) => training.label_smoothing === 0 || training.focal_gamma === 0, {
     path: ['label_smoothing'],

@@ -20,7 +20,8 @@ const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 }
 
 /** The first values of every variable, by name. */
 function firstValues(seed: number): Map<string, Float32Array> {
-  const trainer = openTrainer(trainingProgram({ network, precision: 'fp32', optimizer, maxGradNorm: 1 }), optimizer, 1);
+  const program = trainingProgram({ network, precision: 'fp32', optimizer, maxGradNorm: 1 });
+  const trainer = openTrainer(program, { optimizer, seed: 1 });
   try {
     trainer.initialize(seed);
     const read = trainer.weightReader();

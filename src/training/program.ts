@@ -17,7 +17,11 @@ import { noDropout, seededDropout } from '../models/layers.js';
 import type { Network } from '../models/network.js';
 import type { EncoderInputs } from '../models/transformer.js';
 import { isDecayed, type VariableSpec } from '../models/variables.js';
+import { addToSums, sumName, takeSum } from './accumulation.js';
+import { isWordTable, perturbation } from './adversary.js';
+import { averageName, updateAverages } from './average.js';
 import { applyAdamW, clipByGlobalNorm, globalNorm, momentNames, type AdamWSettings } from './optimizer.js';
+import { plainStep, type Techniques } from './techniques.js';
 
 export interface TrainingProgramOptions {
   readonly network: Network;
@@ -27,6 +31,8 @@ export interface TrainingProgramOptions {
   readonly maxGradNorm: number;
   /** The variables that `initialize` sets; undefined: all. */
   readonly fresh?: readonly string[];
+  /** Absent: the plain step. */
+  readonly techniques?: Techniques;
 }
 
 const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
@@ -38,12 +44,13 @@ const variableOf = ({ name, shape }: VariableSpec): Variable => ({ name, shape, 
 /**
  * The whole of fine-tuning as one graph. Functions:
  * - `train`: one update; returns `loss` and `gradNorm` (before clipping)
- * - `predict`: `logits` [batch, labels] or [batch * sequence, labels]; of a network with a field also the likeliest labels,
+ * - `accumulate`: adds a batch's gradients to those that the next `train` takes; returns `loss`; only with accumulation
+ * - `predict`: of the averaged weights where there is an average. `logits` [batch, labels] or [batch * sequence, labels]; of a network with a field also the likeliest labels,
  *   `tags` [batch, sequence], and each sentence's loss, `losses` [batch]
  * - `initialize`: random values for the fresh variables, from a seed; absent where none is fresh
- * - `resetOptimizer`: moments to zero
- * - `assign/<variable>`, `fetch/<variable>`
- * - `save/...`, `restore/...` of the groups `weights` and `moments`
+ * - `resetOptimizer`: moments, averages and sums of gradients to zero
+ * - `assign/<variable>`, `fetch/<variable>`, also of averages
+ * - `save/...`, `restore/...` of the groups `weights`, `moments` and, with an average, `averages`
  */
 export function trainingProgram(options: TrainingProgramOptions): Program {
   const { network } = options;
@@ -51,20 +58,30 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
   const fresh = specs.filter((spec) => options.fresh === undefined || options.fresh.includes(spec.name));
   const weights = specs.map(variableOf);
   const moments = weights.flatMap((weight) => momentNames(weight.name).map((name) => ({ ...weight, name })));
-  const weightNames = weights.map((variable) => variable.name);
+  const { emaDecay, gradientAccumulation } = options.techniques ?? plainStep;
+  const averages = emaDecay > 0 ? weights.map((weight) => ({ ...weight, name: averageName(weight.name) })) : [];
+  const sums = gradientAccumulation > 1 ? weights.map((weight) => ({ ...weight, name: sumName(weight.name) })) : [];
+  const weightNames = namesOf(weights);
   return buildProgram({
-    variables: [...weights, ...moments],
+    variables: [...weights, ...moments, ...averages, ...sums],
     precision: options.precision,
     functions: {
       train: trainFunction(options),
-      predict: predictFunction(network),
+      ...(sums.length > 0 ? { accumulate: accumulateFunction(options) } : {}),
+      predict: predictFunction(network, averages.length > 0 ? averageName : undefined),
       ...(fresh.length > 0 ? { initialize: initializeFunction(fresh) } : {}),
-      resetOptimizer: resetFunction(moments),
+      resetOptimizer: resetFunction([...moments, ...averages, ...sums]),
     },
-    accessible: weightNames,
-    checkpoints: { weights: weightNames, moments: moments.map((variable) => variable.name) },
+    accessible: [...weightNames, ...namesOf(averages)],
+    checkpoints: {
+      weights: weightNames,
+      moments: namesOf(moments),
+      ...(averages.length > 0 ? { averages: namesOf(averages) } : {}),
+    },
   });
 }
+
+const namesOf = (variables: readonly Variable[]): string[] => variables.map(({ name }) => name);
 
 /** What a network computes, whatever it is trained for. */
 type Computation = Pick<Network, 'variables' | 'logits' | 'field'>;
@@ -98,54 +115,99 @@ function labelsOf({ labelled, variables }: Network): TensorSpec {
   }
 }
 
+const batchInputs = (network: Network) => ({
+  ...encoderInputs,
+  labels: labelsOf(network),
+  dropoutSeed: { dtype: 'int32', shape: [2] } as const,
+});
+
 function trainFunction(options: TrainingProgramOptions): FunctionSpec {
+  const { network, maxGradNorm } = options;
+  const { emaDecay, gradientAccumulation } = options.techniques ?? plainStep;
   return {
     inputs: {
-      ...encoderInputs,
-      labels: labelsOf(options.network),
-      dropoutSeed: { dtype: 'int32', shape: [2] },
+      ...batchInputs(network),
       stepSize: scalar,
       epsilon: scalar,
       decayFactor: scalar,
+      ...(gradientAccumulation > 1 ? { share: scalar } : {}),
+      ...(emaDecay > 0 ? { averageShare: scalar } : {}),
     },
     build(inputs, variables) {
-      const { loss, gradients } = lossAndGradients(options.network, inputs, variables);
+      const { loss, gradients: own } = batchGradients(options, inputs, variables);
+      const names = network.variables.map(({ name }) => name);
+      const { share, averageShare } = inputs;
+      const gradients = share === undefined ? own : names.map((name, i) => takeSum(variables, name, own[i]!, share));
       const norm = globalNorm(gradients);
-      const { maxGradNorm } = options;
       const clipped = maxGradNorm > 0 ? clipByGlobalNorm(gradients, norm, maxGradNorm) : gradients;
       applyAdamW(
         variables,
-        options.network.variables.map(({ name }, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) })),
+        names.map((name, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) })),
         options.optimizer,
         { stepSize: inputs.stepSize!, epsilon: inputs.epsilon!, decayFactor: inputs.decayFactor! },
       );
+      if (averageShare !== undefined) updateAverages(variables, names, averageShare);
       return { loss, gradNorm: norm };
     },
   };
 }
 
-/** The mean loss of a batch, and its gradient with respect to each of the network's variables, in their order. */
+function accumulateFunction(options: TrainingProgramOptions): FunctionSpec {
+  const { network } = options;
+  return {
+    inputs: { ...batchInputs(network), share: scalar },
+    build(inputs, variables) {
+      const { loss, gradients } = batchGradients(options, inputs, variables);
+      const named = network.variables.map(({ name }, i) => ({ name, gradient: gradients[i]! }));
+      addToSums(variables, named, inputs.share!);
+      return { loss };
+    },
+  };
+}
+
+const batchGradients = (
+  { network, techniques }: TrainingProgramOptions,
+  inputs: NamedTensors,
+  variables: VariableScope,
+): ReturnType<typeof lossAndGradients> => lossAndGradients(network, inputs, variables, techniques?.fgmEpsilon);
+
+/**
+ * The mean loss of a batch, and its gradient with respect to each of the network's variables, in their order.
+ *
+ * @param fgmEpsilon above 0: to each gradient is added that of the loss at perturbed word embeddings (adversary.ts), with
+ *   dropout masks of its own
+ */
 export function lossAndGradients(
   network: Network,
   inputs: NamedTensors,
   variables: Pick<VariableScope, 'read'>,
+  fgmEpsilon = 0,
 ): { loss: Tensor; gradients: Tensor[] } {
   const specs = network.variables;
+  const dropout = seededDropout(inputs.dropoutSeed!);
+  const differentiate = (values: Tensor[]) =>
+    tf.valueAndGrads((...given: Tensor[]) => {
+      const byName = new Map(specs.map(({ name }, i) => [name, given[i]!]));
+      const pass = { weights: (name: string) => byName.get(name)!, dropout };
+      return network.loss(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!, pass.weights) as Scalar;
+    })(values);
   const values = specs.map(({ name }) => variables.read(name));
-  const { value, grads } = tf.valueAndGrads((...given: Tensor[]) => {
-    const byName = new Map(specs.map(({ name }, i) => [name, given[i]!]));
-    const pass = { weights: (name: string) => byName.get(name)!, dropout: seededDropout(inputs.dropoutSeed!) };
-    return network.loss(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!, pass.weights) as Scalar;
-  })(values);
-  return { loss: value, gradients: grads };
+  const { value: loss, grads: gradients } = differentiate(values);
+  if (fgmEpsilon === 0) return { loss, gradients };
+  const perturbed = values.map((value, i) =>
+    isWordTable(specs[i]!.name) ? tf.add(value, perturbation(gradients[i]!, fgmEpsilon)) : value,
+  );
+  const { grads: adversarial } = differentiate(perturbed);
+  return { loss, gradients: gradients.map((gradient, i) => tf.add(gradient, adversarial[i]!)) };
 }
 
-function predictFunction(network: Computation): FunctionSpec {
+/** @param storedAs the variable that holds a weight's value; absent: its own */
+function predictFunction(network: Computation, storedAs = (name: string): string => name): FunctionSpec {
   const { field } = network;
   return {
     inputs: field === undefined ? encoderInputs : { ...encoderInputs, wordMask: tokens, labels: tokens },
     build(inputs, variables) {
-      const weights = variables.read.bind(variables);
+      const weights = (name: string): Tensor => variables.read(storedAs(name));
       const logits = network.logits({ weights, dropout: noDropout }, encoderInputsOf(inputs));
       return { logits, ...field?.decode(logits, inputs.wordMask!, inputs.labels!, weights) };
     },

@@ -9,7 +9,7 @@ import { lengthMultiple, type Evaluation, type EvaluationSet } from './evaluate.
 import { watchInterrupts, type InterruptWatch } from './interrupt.js';
 import { trainingLoop, type LoopEvent, type LoopOptions, type LoopState } from './loop.js';
 import { appendLog } from './run-folder.js';
-import { linearSchedule, type ScheduleSettings } from './schedule.js';
+import { scheduleShare, type ScheduleSettings } from './schedule.js';
 import type { Trainer } from './trainer.js';
 
 /** Everything a run needs, prepared. */
@@ -117,28 +117,37 @@ function createProgress(bar: Bar, start: number): Progress {
   };
 }
 
-function loopOptions(run: Run, interrupts: InterruptWatch, progress: Progress): LoopOptions<Batch, Evaluation> {
-  const { settings, train, dev, trainer, padTokenId, schedule } = run;
+/** The batches of each step of an epoch. */
+function* stepBatches({ train, settings, padTokenId }: Run, epoch: number): Generator<Batch[]> {
+  const batches = planBatches(train, {
+    batchSize: settings.batch_size,
+    seed: settings.seed,
+    epoch,
+    shuffle: settings.shuffle,
+    bucketByLength: settings.bucket_by_length,
+    multipleOf: lengthMultiple,
+  });
   const layout = { multipleOf: lengthMultiple, padTokenId };
+  for (let start = 0; start < batches.length; start += settings.gradient_accumulation) {
+    const ofStep = batches.slice(start, start + settings.gradient_accumulation);
+    yield ofStep.map((indices) => assembleBatch(train, indices, layout));
+  }
+}
+
+const total = (numbers: readonly number[]): number => numbers.reduce((sum, number) => sum + number, 0);
+
+function loopOptions(run: Run, interrupts: InterruptWatch, progress: Progress): LoopOptions<Batch[], Evaluation> {
+  const { settings, dev, trainer, schedule } = run;
   return {
     totalSteps: schedule.totalSteps,
     stepsPerEpoch: run.stepsPerEpoch,
     start: run.start,
-    *batches(epoch) {
-      const plan = {
-        batchSize: settings.batch_size,
-        seed: settings.seed,
-        epoch,
-        shuffle: settings.shuffle,
-        bucketByLength: settings.bucket_by_length,
-        multipleOf: lengthMultiple,
-      };
-      for (const indices of planBatches(train, plan)) yield assembleBatch(train, indices, layout);
-    },
-    step(batch, step) {
-      const learningRate = settings.learning_rate * linearSchedule(step, schedule);
-      const { loss, gradNorm } = trainer.step(batch, step, learningRate);
-      return { loss, gradNorm, learningRate, examples: batch.size, tokens: batch.tokens };
+    batches: (epoch) => stepBatches(run, epoch),
+    step(batches, step) {
+      const learningRate = settings.learning_rate * scheduleShare(step, schedule);
+      const { loss, gradNorm } = trainer.step(batches, step, learningRate);
+      const examples = total(batches.map(({ size }) => size));
+      return { loss, gradNorm, learningRate, examples, tokens: total(batches.map(({ tokens }) => tokens)) };
     },
     evaluate:
       dev === undefined

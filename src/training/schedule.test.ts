@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { linearSchedule, warmupSteps } from './schedule.js';
+import { linearSchedule, scheduleShare, warmupSteps, type Decay } from './schedule.js';
 
 describe('learning rate', () => {
   // transformers 5.23.0, get_linear_schedule_with_warmup(optimizer, warmup, total) with a peak of 1: get_last_lr() before
@@ -14,6 +14,21 @@ describe('learning rate', () => {
       const got = rates.map((_, step) => linearSchedule(step, settings));
       got.forEach((rate, step) => {
         expect(rate).to.be.closeTo(rates[step]!, 1e-12);
+      });
+    });
+  }
+
+  // The same of the other schedules; polynomial with lr_end=0.1, power=2.
+  const others: [Decay, number[]][] = [
+    [{ kind: 'cosine' }, [0, 0.5, 1, 0.75, 0.25, 0, 0]],
+    [{ kind: 'constant' }, [0, 0.5, 1, 1, 1, 1, 1]],
+    [{ kind: 'polynomial', power: 2, end: 0.1 }, [0, 0.5, 1, 0.5, 0.2, 0.1, 0.1]],
+  ];
+  for (const [decay, rates] of others) {
+    it(`behind the warmup goes on: ${decay.kind}, as in Transformers`, () => {
+      const settings = { totalSteps: 5, warmupSteps: 2, decay };
+      rates.forEach((rate, step) => {
+        expect(scheduleShare(step, settings), `step ${step}`).to.be.closeTo(rate, 1e-12);
       });
     });
   }

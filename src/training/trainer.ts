@@ -1,7 +1,10 @@
 import { openSession, type Call, type HostTensor, type Program, type Session } from '../graph/index.js';
 import type { Batch } from '../data/batches.js';
+import { sharesOf, type LossCount } from './accumulation.js';
+import { averageName, averageShare } from './average.js';
 import { explainNativeFailure, type NativeActivity } from './native-failure.js';
 import { adamWFactors, type AdamWSettings } from './optimizer.js';
+import { plainStep, type Techniques } from './techniques.js';
 import { loadWeights, weightReader, type Weight } from './weights.js';
 
 /** What a model says of a batch. */
@@ -23,7 +26,7 @@ export interface Outputs {
 export interface Model {
   predict(batch: Batch): Outputs;
   load(weights: readonly Weight[]): void;
-  /** A function that gives a weight's values; cheapest where it is asked in the order of the program's variables. */
+  /** A function that gives a weight's values, averaged where there is an average; cheapest where it is asked in the order of the program's variables. */
   weightReader(): (name: string) => Float32Array;
   dispose(): void;
 }
@@ -32,12 +35,12 @@ export interface Model {
 export interface Trainer extends Model {
   /** Random values for the fresh variables, zeros for the optimizer's moments. */
   initialize(seed: number): void;
-  /** One update. `step` counts from 0. */
-  step(batch: Batch, step: number, learningRate: number): { loss: number; gradNorm: number };
-  /** Writes `prefix.weights.*` and `prefix.moments.*`, TensorFlow checkpoints. */
+  /** One update from the mean over all examples of the batches. `step` counts from 0. */
+  step(batches: readonly Batch[], step: number, learningRate: number): { loss: number; gradNorm: number };
+  /** Writes TensorFlow checkpoints: `weights.*`, `moments.*` and, with an average, `averages.*`. */
   save(folder: string): void;
   restore(folder: string): void;
-  /** The weights only, without the optimizer's moments. */
+  /** What predictions need: the weights and their average, without the optimizer's moments. */
   restoreWeights(folder: string): void;
 }
 
@@ -110,47 +113,82 @@ function modelOf(program: Program, session: Session): Model {
   };
 }
 
-/** Loads a training program. `seed` decides the dropout masks, together with the step. */
-export function openTrainer(program: Program, optimizer: AdamWSettings, seed: number): Trainer {
+export interface TrainerOptions {
+  readonly optimizer: AdamWSettings;
+  /** Decides the dropout masks, together with the step. */
+  readonly seed: number;
+  /** Those of the program; absent: the plain step. */
+  readonly techniques?: Techniques;
+  /** What a batch's loss is a mean over, where several batches make a step; absent: its examples. */
+  readonly lossCount?: LossCount;
+}
+
+/** Loads a training program. */
+export function openTrainer(program: Program, { optimizer, seed, ...options }: TrainerOptions): Trainer {
+  const { techniques = plainStep, lossCount = (batch: Batch) => batch.size } = options;
+  const { emaDecay, gradientAccumulation } = techniques;
   const session = openSession(program);
   const run = runnerOf(session);
+  const model = modelOf(program, session);
+  const valueGroups = emaDecay > 0 ? ['weights', 'averages'] : ['weights'];
   const save = (path: string, group: string): void => {
     run(`save/${group}`, { path: text(`${path}/${group}`) }, { kind: 'save', path });
   };
   const restore = (path: string, group: string): void => {
     run(`restore/${group}`, { path: text(`${path}/${group}`) }, { kind: 'restore', path });
   };
+  /** A batch of a step; `place` counts them from 0. */
+  const trainingInputs = (batch: Batch, step: number, place: number, share: number): Record<string, HostTensor> => ({
+    ...inputsOf(batch),
+    labels: { shape: labelsShape(batch), data: batch.labels },
+    dropoutSeed: { shape: [2], data: Int32Array.of(seed, step * gradientAccumulation + place) },
+    ...(gradientAccumulation > 1 ? { share: scalar(share) } : {}),
+  });
   return {
-    ...modelOf(program, session),
+    ...model,
+    weightReader() {
+      const read = model.weightReader();
+      return emaDecay > 0 ? (name) => read(averageName(name)) : read;
+    },
     initialize(initialSeed) {
       if ('initialize' in program.signatures) {
         run('initialize', { seed: { shape: [2], data: Int32Array.of(initialSeed, 0) } }, weights);
       }
       run('resetOptimizer', {}, weights);
     },
-    step(batch, step, learningRate) {
+    step(batches, step, learningRate) {
+      if (batches.length === 0 || batches.length > gradientAccumulation) {
+        throw new TypeError(`a step of ${batches.length} batches, expected 1 to ${gradientAccumulation}`);
+      }
+      const shares = sharesOf(batches, lossCount);
+      const last = batches.length - 1;
+      let loss = 0;
+      for (const [place, batch] of batches.slice(0, last).entries()) {
+        const inputs = trainingInputs(batch, step, place, shares[place]!);
+        const outputs = run('accumulate', inputs, { kind: 'train', batch });
+        loss += shares[place]! * floats(outputs, 'loss')[0]!;
+      }
       const factors = adamWFactors(optimizer, learningRate, step + 1);
+      const batch = batches[last]!;
       const inputs = {
-        ...inputsOf(batch),
-        labels: { shape: labelsShape(batch), data: batch.labels },
-        dropoutSeed: { shape: [2], data: Int32Array.of(seed, step) },
+        ...trainingInputs(batch, step, last, shares[last]!),
         stepSize: scalar(factors.stepSize),
         epsilon: scalar(factors.epsilon),
         decayFactor: scalar(factors.decayFactor),
+        ...(emaDecay > 0 ? { averageShare: scalar(averageShare(emaDecay, step + 1)) } : {}),
       };
       const outputs = run('train', inputs, { kind: 'train', batch });
-      return { loss: floats(outputs, 'loss')[0]!, gradNorm: floats(outputs, 'gradNorm')[0]! };
+      loss += (last === 0 ? 1 : shares[last]!) * floats(outputs, 'loss')[0]!;
+      return { loss, gradNorm: floats(outputs, 'gradNorm')[0]! };
     },
     save(folder) {
-      save(folder, 'weights');
-      save(folder, 'moments');
+      for (const group of [...valueGroups, 'moments']) save(folder, group);
     },
     restore(folder) {
-      restore(folder, 'weights');
-      restore(folder, 'moments');
+      for (const group of [...valueGroups, 'moments']) restore(folder, group);
     },
     restoreWeights(folder) {
-      restore(folder, 'weights');
+      for (const group of valueGroups) restore(folder, group);
     },
   };
 }

@@ -71,14 +71,14 @@ function trainHere(
   const network = head(withDropout(readConfig(folder), 0), numLabels);
   const { maxGradNorm } = settings;
   const program = trainingProgram({ network, precision: 'fp32', optimizer: settings, maxGradNorm });
-  const trainer = openTrainer(program, settings, 1);
+  const trainer = openTrainer(program, { optimizer: settings, seed: 1 });
   try {
     trainer.initialize(1);
     const checkpoint = openHuggingFace(folder);
     trainer.load(readAllWeights(checkpoint, network));
     checkpoint.close();
     const results = batches.map((batch, step) =>
-      trainer.step(batch, step, settings.learningRate * linearSchedule(step, settings)),
+      trainer.step([batch], step, settings.learningRate * linearSchedule(step, settings)),
     );
     return { losses: results.map(({ loss }) => loss), gradNorms: results.map(({ gradNorm }) => gradNorm) };
   } finally {

@@ -23,12 +23,12 @@ const program = trainingProgram({
   optimizer,
   maxGradNorm: 1,
 });
-const trainer = openTrainer(program, optimizer, 1);
+const trainer = openTrainer(program, { optimizer, seed: 1 });
 trainer.initialize(1);
 const random = createRandom(1);
 
 /** Lengths as buckets give them: 8, 16, ... 64; the last batch of an epoch is smaller. */
-function makeBatch(step: number): Parameters<typeof trainer.step>[0] {
+function makeBatch(step: number): Parameters<typeof trainer.step>[0][number] {
   const size = step % 50 === 49 ? 7 : 16;
   const length = 8 * (1 + random(8));
   const tokens = size * length;
@@ -48,6 +48,6 @@ function makeBatch(step: number): Parameters<typeof trainer.step>[0] {
 let step = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   const { steps } = z.object({ steps: z.int() }).parse(JSON.parse(line));
-  for (const end = step + steps; step < end; step++) trainer.step(makeBatch(step), step, 1e-4);
+  for (const end = step + steps; step < end; step++) trainer.step([makeBatch(step)], step, 1e-4);
   process.stdout.write(`${JSON.stringify({ bytes: process.memoryUsage.rss() })}\n`);
 }

@@ -31,7 +31,7 @@ const program = trainingProgram({
   optimizer,
   maxGradNorm: 1,
 });
-const trainer = openTrainer(program, optimizer, 1);
+const trainer = openTrainer(program, { optimizer, seed: 1 });
 trainer.initialize(1);
 
 const random = createRandom(1);
@@ -55,7 +55,7 @@ function runSteps(count: number): { seconds: number[]; loss: number } {
   let loss = NaN;
   for (let i = 0; i < count; i++) {
     const began = performance.now();
-    ({ loss } = trainer.step(batch, step++, 2e-5));
+    ({ loss } = trainer.step([batch], step++, 2e-5));
     seconds.push((performance.now() - began) / 1000);
   }
   return { seconds, loss };

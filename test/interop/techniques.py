@@ -1,0 +1,118 @@
+"""Fine-tuning with the techniques of t4, written in PyTorch as their papers and the usual implementations have them.
+
+Reads a list of {"folder", "head", "numLabels", "settings", "steps", "result"} from stdin: a BERT classifier, and for each
+step the batches of it, which are put together to one. Trains it without dropout and writes it to `result`: the average of
+its weights (with "emaDecay") or the weights themselves. Prints a list of {"losses", "gradNorms", "rates"}, one a step.
+"""
+
+import json
+import sys
+
+import torch
+from training import CLASSES, parameter_groups, tensors
+from transformers import (
+    get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup,
+    get_linear_schedule_with_warmup,
+    get_polynomial_decay_schedule_with_warmup,
+)
+
+
+def together(batches, head):
+    """One batch of all, as long as the longest."""
+    parts = [tensors(batch, head) for batch in batches]
+    length = max(part["input_ids"].shape[1] for part in parts)
+
+    def widened(name, part):
+        tensor = part[name]
+        if tensor.dim() == 1:
+            return tensor
+        return torch.nn.functional.pad(tensor, (0, length - tensor.shape[1]), value=-100 if name == "labels" else 0)
+
+    return {name: torch.cat([widened(name, part) for part in parts]) for name in parts[0]}
+
+
+def schedule_of(optimizer, settings):
+    warmup, total = settings["warmupSteps"], settings["totalSteps"]
+    decay = settings["decay"]
+    if decay["kind"] == "cosine":
+        return get_cosine_schedule_with_warmup(optimizer, warmup, total)
+    if decay["kind"] == "constant":
+        return get_constant_schedule_with_warmup(optimizer, warmup)
+    if decay["kind"] == "polynomial":
+        end = decay["end"] * settings["learningRate"]
+        return get_polynomial_decay_schedule_with_warmup(optimizer, warmup, total, lr_end=end, power=decay["power"])
+    return get_linear_schedule_with_warmup(optimizer, warmup, total)
+
+
+class FGM:
+    """kexue.fm/archives/7234 and bert4pytorch: the whole table of words is moved along its gradient, and back."""
+
+    def __init__(self, model):
+        self.table = model.bert.embeddings.word_embeddings.weight
+
+    def attack(self, epsilon):
+        self.backup = self.table.data.clone()
+        norm = torch.linalg.norm(self.table.grad)
+        if norm != 0 and not torch.isnan(norm):
+            self.table.data.add_(epsilon * self.table.grad / norm)
+
+    def restore(self):
+        self.table.data.copy_(self.backup)
+
+
+def train(model, request):
+    settings = request["settings"]
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, settings["weightDecay"]),
+        lr=settings["learningRate"],
+        betas=(settings["beta1"], settings["beta2"]),
+        eps=settings["epsilon"],
+    )
+    schedule = schedule_of(optimizer, settings)
+    fgm = FGM(model)
+    losses, norms, rates, history = [], [], [], []
+    model.train()
+    for batches in request["steps"]:
+        batch = together(batches, request["head"])
+        loss = model(**batch).loss
+        loss.backward()
+        if settings["fgmEpsilon"] > 0:
+            fgm.attack(settings["fgmEpsilon"])
+            model(**batch).loss.backward()
+            fgm.restore()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), settings["maxGradNorm"]).item())
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        history.append({name: value.detach().double().clone() for name, value in model.state_dict().items()})
+    return {"losses": losses, "gradNorms": norms, "rates": rates}, history
+
+
+def average(history, decay):
+    """The closed form: a mean of the weights after each step, whose shares fall by `decay` a step into the past."""
+    shares = torch.tensor([decay**age for age in reversed(range(len(history)))], dtype=torch.float64)
+    shares /= shares.sum()
+    return {name: sum(s * step[name] for s, step in zip(shares, history)).float() for name in history[0]}
+
+
+def answer(request):
+    model = CLASSES[request["head"]].from_pretrained(
+        request["folder"],
+        num_labels=request["numLabels"],
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        classifier_dropout=0.0,
+    )
+    progress, history = train(model, request)
+    decay = request["settings"]["emaDecay"]
+    if decay > 0:
+        model.load_state_dict(average(history, decay))
+    model.save_pretrained(request["result"])
+    return progress
+
+
+if __name__ == "__main__":
+    json.dump([answer(request) for request in json.load(sys.stdin)], sys.stdout)

@@ -1,0 +1,202 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { openHuggingFace } from '../../src/checkpoints/huggingface.js';
+import type { Batch } from '../../src/data/batches.js';
+import type { Labelled } from '../../src/data/encode.js';
+import { createRandom } from '../../src/data/random.js';
+import { sequenceClassifier, tokenClassifier, type Network } from '../../src/models/network.js';
+import { lossCountOf } from '../../src/training/accumulation.js';
+import { readAllWeights } from '../../src/training/finished-model.js';
+import { trainingProgram } from '../../src/training/program.js';
+import { scheduleShare, type ScheduleSettings } from '../../src/training/schedule.js';
+import { plainStep, type Techniques } from '../../src/training/techniques.js';
+import { openTrainer } from '../../src/training/trainer.js';
+import { askPython } from './python.js';
+import { readConfig, tinyBatch, tinyConfig, tinyLabels } from './tiny-model.js';
+
+const steps = 10;
+const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.3 };
+const rate = { learningRate: 0.003, maxGradNorm: 1 };
+
+interface Case {
+  readonly techniques?: Partial<Techniques>;
+  readonly schedule?: Partial<ScheduleSettings>;
+  readonly head?: 'sequence' | 'token';
+}
+
+/** Batches of changing size and length, some of their rows padded. */
+function randomBatches(count: number, labelled: Labelled): Batch[] {
+  const random = createRandom(5);
+  return Array.from({ length: count }, () => {
+    const [size, length] = [2 + random(4), 4 + random(9)];
+    const draw = (one: () => number): Int32Array => Int32Array.from({ length: size * length }, one);
+    const lengths = Array.from({ length: size }, () => 1 + random(length));
+    const attentionMask = Int32Array.from({ length: size * length }, (_, i) =>
+      i % length < lengths[Math.floor(i / length)]! ? 1 : 0,
+    );
+    const tokenLabels = attentionMask.map((real) => (real === 1 && random(3) > 0 ? random(tinyLabels) : -1));
+    return {
+      size,
+      length,
+      // Not id 0: PyTorch leaves the row of the padding token alone, even where it stands for a real token.
+      inputIds: draw(() => 1 + random(tinyConfig.vocab_size - 1)),
+      tokenTypeIds: draw(() => random(tinyConfig.type_vocab_size)),
+      attentionMask,
+      labels: labelled === 'token' ? tokenLabels : Int32Array.from({ length: size }, () => random(tinyLabels)),
+      labelled,
+      indices: new Int32Array(size),
+      tokens: size * length,
+    };
+  });
+}
+
+const answerSchema = z.object({
+  losses: z.array(z.number()),
+  gradNorms: z.array(z.number()),
+  rates: z.array(z.number()),
+});
+
+interface Trained extends z.infer<typeof answerSchema> {
+  readonly weights: ReadonlyMap<string, Float32Array>;
+}
+
+function weightsOf(folder: string, network: Network): Map<string, Float32Array> {
+  const checkpoint = openHuggingFace(folder);
+  try {
+    return new Map(readAllWeights(checkpoint, network).map(({ name, read }) => [name, read()]));
+  } finally {
+    checkpoint.close();
+  }
+}
+
+const pythonBatch = ({ size, length, inputIds, tokenTypeIds, attentionMask, labels }: Batch): object => ({
+  size,
+  length,
+  input_ids: Array.from(inputIds),
+  token_type_ids: Array.from(tokenTypeIds),
+  attention_mask: Array.from(attentionMask),
+  labels: Array.from(labels),
+});
+
+/** What both sides do in a case. */
+function planOf({ head = 'sequence', ...given }: Case) {
+  const techniques = { ...plainStep, ...given.techniques };
+  const schedule: ScheduleSettings = {
+    warmupSteps: 3,
+    totalSteps: steps,
+    decay: { kind: 'linear' },
+    ...given.schedule,
+  };
+  const perStep = techniques.gradientAccumulation;
+  const batches = randomBatches(steps * perStep, head === 'token' ? 'token' : 'example');
+  const batchesOf = Array.from({ length: steps }, (_, step) => batches.slice(step * perStep, (step + 1) * perStep));
+  return { head, techniques, schedule, batchesOf };
+}
+
+const networkOf = ({ head }: Case, start: string): Network =>
+  (head === 'token' ? tokenClassifier : sequenceClassifier)(readConfig(start), tinyLabels);
+
+function trainHere(given: Case, start: string): Trained {
+  const { techniques, schedule, batchesOf } = planOf(given);
+  const network = networkOf(given, start);
+  const { maxGradNorm } = rate;
+  const program = trainingProgram({ network, precision: 'fp32', optimizer, maxGradNorm, techniques });
+  const trainer = openTrainer(program, { optimizer, seed: 1, techniques, lossCount: lossCountOf(network, undefined) });
+  try {
+    trainer.initialize(1);
+    const checkpoint = openHuggingFace(start);
+    trainer.load(readAllWeights(checkpoint, network));
+    checkpoint.close();
+    const rates = batchesOf.map((_, step) => rate.learningRate * scheduleShare(step, schedule));
+    const results = batchesOf.map((ofStep, step) => trainer.step(ofStep, step, rates[step]!));
+    const read = trainer.weightReader();
+    const weights = new Map(network.variables.map(({ name }) => [name, read(name)]));
+    const losses = results.map(({ loss }) => loss);
+    return { losses, gradNorms: results.map(({ gradNorm }) => gradNorm), rates, weights };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+/** Losses, norms and weights to a relative 1e-4; of a weight, relative to the largest of its variable. */
+function expectEqual(here: Trained, there: Trained): void {
+  for (const key of ['rates', 'losses', 'gradNorms'] as const) {
+    expect(here[key]).to.have.length(steps);
+    there[key].forEach((value, step) => {
+      expect(here[key][step], `${key}, step ${step + 1}`).to.be.closeTo(value, 1e-4 * Math.abs(value) + 1e-12);
+    });
+  }
+  expect([...here.weights.keys()]).to.deep.equal([...there.weights.keys()]);
+  for (const [name, expected] of there.weights) {
+    // A softmax does not change with the bias of its keys: the gradient is rounding, of which Adam makes whole steps.
+    if (name.endsWith('/key/bias')) continue;
+    const got = here.weights.get(name)!;
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - got[i]!)), 0);
+    expect(difference / largest, name).to.be.below(1e-4);
+  }
+}
+
+const cases = {
+  'do without any': {},
+  'end with the average of the weights': { techniques: { emaDecay: 0.8 } },
+  'end with the average of few steps, in which the first weights have no part': { techniques: { emaDecay: 0.999 } },
+  'take FGM steps': { techniques: { fgmEpsilon: 0.7 } },
+  'take FGM steps and average them': { techniques: { emaDecay: 0.9, fgmEpsilon: 1 } },
+  'take the steps of batches three times as large': { techniques: { gradientAccumulation: 3 } },
+  'take those of larger batches with more labelled words in one part than in another': {
+    head: 'token',
+    techniques: { gradientAccumulation: 3 },
+  },
+  'follow a cosine': { schedule: { decay: { kind: 'cosine' } } },
+  'follow a polynomial': { schedule: { decay: { kind: 'polynomial', power: 2.5, end: 0.1 }, warmupSteps: 0 } },
+  'keep the rate behind the warmup': { schedule: { decay: { kind: 'constant' } } },
+} as const satisfies Record<string, Case>;
+
+describe(`${steps} training steps with techniques compared with PyTorch`, () => {
+  const titles = Object.keys(cases) as (keyof typeof cases)[];
+  const here = new Map<string, Trained>();
+  const there = new Map<string, Trained>();
+  let root: string;
+  before(() => {
+    root = mkdtempSync(join(tmpdir(), 't4-techniques-'));
+    const start = join(root, 'start');
+    const files = { dtype: 'float32', shards: false, oldNames: false, prefix: true };
+    const model = { folder: start, config: tinyConfig, files };
+    askPython('reference_model.py', { models: [model], batch: tinyBatch }, z.unknown());
+    const requests = titles.map((title, i) => {
+      const { head, techniques, schedule, batchesOf } = planOf(cases[title]);
+      return {
+        folder: start,
+        head,
+        numLabels: tinyLabels,
+        settings: { ...optimizer, ...rate, ...schedule, ...techniques },
+        steps: batchesOf.map((ofStep) => ofStep.map(pythonBatch)),
+        result: join(root, `result-${i}`),
+      };
+    });
+    const answers = askPython('techniques.py', requests, z.array(answerSchema));
+    titles.forEach((title, i) => {
+      there.set(title, { ...answers[i]!, weights: weightsOf(requests[i]!.result, networkOf(cases[title], start)) });
+      here.set(title, trainHere(cases[title], start));
+    });
+  });
+  after(() => {
+    rmSync(root, { recursive: true });
+  });
+
+  for (const title of titles) {
+    it(title, () => {
+      expectEqual(here.get(title)!, there.get(title)!);
+    });
+  }
+
+  it('are changed by FGM, and not by the average that is taken of them', () => {
+    const losses = (title: keyof typeof cases) => here.get(title)!.losses;
+    expect(losses('take FGM steps')[9]).not.to.be.closeTo(losses('do without any')[9]!, 1e-3);
+    expect(losses('end with the average of the weights')).to.deep.equal(losses('do without any'));
+  });
+});

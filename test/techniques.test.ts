@@ -1,0 +1,144 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { t4 } from './support/t4.js';
+import { writeTinyTask } from './support/tiny-task.js';
+
+const stepLine = z.object({
+  step: z.number(),
+  epoch: z.number(),
+  loss: z.number(),
+  grad_norm: z.number(),
+  learning_rate: z.number(),
+});
+const devLine = z.object({ step: z.number(), epoch: z.number(), dev: z.record(z.string(), z.number()) });
+const metricsSchema = z.object({
+  best: z.object({ step: z.number(), dev: z.record(z.string(), z.number()) }),
+  test: z.record(z.string(), z.number()),
+  train: z.object({ steps: z.number() }),
+});
+type StepLine = z.infer<typeof stepLine>;
+
+const logOf = (run: string) =>
+  readFileSync(join(run, 'log.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => z.union([stepLine, devLine]).parse(JSON.parse(line)));
+const stepsOf = (run: string): StepLine[] => logOf(run).filter((line): line is StepLine => 'loss' in line);
+const lossesOf = (run: string): number[] => stepsOf(run).map(({ loss }) => loss);
+const metricsOf = (run: string) => metricsSchema.parse(JSON.parse(readFileSync(join(run, 'metrics.json'), 'utf8')));
+const modelOf = (run: string): Buffer => readFileSync(join(run, 'model', 'model.safetensors'));
+
+describe('t4 finetune with the techniques of a task file', () => {
+  let folder: string;
+  let task: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 't4-techniques-'));
+    task = writeTinyTask(join(folder, 'task'), { training: { epochs: 2, keep: 20 } }).file;
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  let count = 0;
+  async function finetune(...set: string[]): Promise<string> {
+    const run = join(folder, `run-${count++}`);
+    const flags = set.flatMap((one) => ['--set', one]);
+    const { code, stderr } = await t4('finetune', '--task', task, '--output', run, ...flags);
+    expect(code, stderr).to.equal(0);
+    return run;
+  }
+
+  /** The run as it was when all but its first checkpoint had not been written, continued. */
+  async function resumed(run: string): Promise<string> {
+    const again = `${run}-resumed`;
+    cpSync(run, again, { recursive: true });
+    const [first, ...later] = logOf(run).filter((line) => 'dev' in line);
+    for (const { step } of later) rmSync(join(again, 'checkpoints', String(step)), { recursive: true });
+    const { code, stderr } = await t4('finetune', '--output', again, '--resume');
+    expect(code, stderr).to.equal(0);
+    expect(stderr).to.contain(`continued from step ${first!.step} of`);
+    return again;
+  }
+
+  /** All that does not hang on the clock, and the model. */
+  function expectEqual(run: string, other: string): void {
+    const read = (path: string) => [logOf(path), { ...metricsOf(path), train: metricsOf(path).train.steps }];
+    expect(read(other)).to.deep.equal(read(run));
+    expect(modelOf(other)).to.deep.equal(modelOf(run));
+  }
+
+  /** The loss that `t4 test` measures of the model folder on a split. */
+  async function testLoss(run: string, split: string): Promise<number> {
+    const { code, stdout, stderr } = await t4('test', '--checkpoint', run, '--split', split, '--json');
+    expect(code, stderr).to.equal(0);
+    return z.object({ loss: z.number() }).parse(JSON.parse(stdout)).loss;
+  }
+
+  let plain: string;
+  before(async () => {
+    plain = await finetune();
+  });
+
+  it('an average changes no step, is what is evaluated, kept and tested, and is resumed bit for bit', async () => {
+    const run = await finetune('training.ema_decay=0.8');
+    expect(lossesOf(run)).to.deep.equal(lossesOf(plain));
+    expect(modelOf(run)).not.to.deep.equal(modelOf(plain));
+    const { best, test } = metricsOf(run);
+    expect(best.dev.loss).not.to.be.closeTo(metricsOf(plain).best.dev.loss!, 1e-6);
+    expect(await testLoss(run, 'dev')).to.equal(best.dev.loss);
+    expect(await testLoss(run, 'test')).to.equal(test.loss);
+    expectEqual(run, await resumed(run));
+  });
+
+  it('FGM changes every step but the loss of the first, and is resumed bit for bit', async () => {
+    const run = await finetune('training.fgm_epsilon=0.5');
+    expect(lossesOf(run)[0]).to.equal(lossesOf(plain)[0]);
+    expect(stepsOf(run)[0]!.grad_norm).not.to.be.closeTo(stepsOf(plain)[0]!.grad_norm, 1e-3);
+    expect(lossesOf(run).at(-1)).not.to.equal(lossesOf(plain).at(-1));
+    expectEqual(run, await resumed(run));
+  });
+
+  it('accumulation takes the steps of larger batches, and is resumed bit for bit', async () => {
+    const same = ['model.dropout=0', 'training.bucket_by_length=false'];
+    const large = await finetune('training.batch_size=24', ...same);
+    const run = await finetune('training.gradient_accumulation=3', ...same);
+    expect(lossesOf(run)).to.have.length(4);
+    expect(stepsOf(run).map(({ step, epoch, learning_rate }) => [step, epoch, learning_rate])).to.deep.equal(
+      stepsOf(large).map(({ step, epoch, learning_rate }) => [step, epoch, learning_rate]),
+    );
+    lossesOf(large).forEach((loss, step) => {
+      expect(lossesOf(run)[step], `step ${step + 1}`).to.be.closeTo(loss, 1e-5);
+    });
+    const masked = await finetune('training.gradient_accumulation=4');
+    expect(logOf(masked).filter((line) => 'dev' in line).map(({ step }) => step)).to.deep.equal([2, 4]); // prettier-ignore
+    expectEqual(masked, await resumed(masked));
+  });
+
+  it('follows the schedule that is asked for', async () => {
+    const rates = async (...set: string[]): Promise<number[]> =>
+      stepsOf(await finetune('training.max_steps=5', 'training.warmup_steps=1', ...set)).map(
+        ({ learning_rate }) => learning_rate,
+      );
+    const half = 0.005;
+    const cosine = await rates('training.schedule=cosine');
+    [0, 2 * half, half * (1 + Math.SQRT1_2), half, half * (1 - Math.SQRT1_2)].forEach((rate, step) => {
+      expect(cosine[step], `step ${step + 1}`).to.be.closeTo(rate, 1e-12);
+    });
+    expect(await rates('training.schedule=constant')).to.deep.equal([0, 0.01, 0.01, 0.01, 0.01]);
+    const keys = ['training.schedule=polynomial', 'training.polynomial_power=2', 'training.end_learning_rate=0.002'];
+    const polynomial = await rates(...keys);
+    [0, 0.01, 0.008 * 0.5625 + 0.002, 0.008 * 0.25 + 0.002, 0.008 * 0.0625 + 0.002].forEach((rate, step) => {
+      expect(polynomial[step], `step ${step + 1}`).to.be.closeTo(rate, 1e-12);
+    });
+  });
+
+  it('does all of it together, in bf16 too, and is resumed bit for bit', async () => {
+    const keys = ['ema_decay=0.9', 'fgm_epsilon=0.5', 'gradient_accumulation=2', 'schedule=cosine', 'precision=bf16'];
+    const run = await finetune(...keys.map((key) => `training.${key}`));
+    expect(lossesOf(run)).to.have.length(6);
+    expectEqual(run, await resumed(run));
+  });
+});
