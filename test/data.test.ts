@@ -361,6 +361,30 @@ describe('t4 data', () => {
       expect(briefly(report)).to.deep.equal(['error bad-line train.txt:2', 'warning duplicate dev.txt:11']);
     });
 
+    it('looks at the other sentences of a file with bad ones, and at a test file without labels', async () => {
+      const train = conll([
+        sentenceOf(1),
+        '在 O\n张\n',
+        sentenceOf(2),
+        sentenceOf(1),
+        '叫 O\n王 PER-B\n',
+        sentenceOf(2),
+      ]);
+      const { code, report } = await check(
+        write({ 'train.txt': train, 'test.txt': '在\n北\n\n在\n北\n' }, { task: 'ner' }),
+      );
+      expect(code).to.equal(3);
+      const lines = train.split('\n');
+      const at = (text: string): number => lines.indexOf(text) + 1;
+      const starts = lines.flatMap((_, i) => (i === 0 || lines[i - 1] === '' ? [i + 1] : []));
+      expect(briefly(report)).to.deep.equal([
+        `error bad-line train.txt:${at('张')},${at('王 PER-B')}`,
+        `warning duplicate train.txt:${starts[3]!},${starts[5]!}`,
+        'warning duplicate test.txt:4',
+        'note no-labels test.txt',
+      ]);
+    });
+
     const unreadable: Readonly<Record<string, { files: Files; columns?: object; found: string[] }>> = {
       'a file that is missing': {
         files: { 'dev.tsv': clean['dev.tsv']! },

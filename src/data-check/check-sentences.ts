@@ -56,7 +56,7 @@ export function checkSentences(
 }
 
 /** In CoNLL each word has a line of its own. */
-const lineOf = ({ line, source }: TaggedSentence, word: number): number => (source === undefined ? line + word : line);
+const lineOf = ({ line, text }: TaggedSentence, word: number): number => (text === undefined ? line + word : line);
 
 function* lazily<T, U>(items: Iterable<T>, make: (item: T) => U): Generator<U> {
   for (const item of items) yield make(item);
@@ -64,12 +64,12 @@ function* lazily<T, U>(items: Iterable<T>, make: (item: T) => U): Generator<U> {
 
 /** Returns the tokens of each word, where there is a tokenizer. */
 function checkWords(sentence: TaggedSentence, tags: readonly string[], checks: TextChecks): number[] | undefined {
-  const { words, line, source } = sentence;
-  if (source === undefined) {
+  const { words, line, text } = sentence;
+  if (text === undefined) {
     words.forEach((word, i) => {
       checks.encoding.look(line + i, word, false);
     });
-  } else checks.encoding.look(line, source.text, true);
+  } else checks.encoding.look(line, text, true);
   // The tags of a sentence may be long: what stands for them is not.
   checks.repeats.look(line, [words.join(' ')], hash('sha1', tags.join(' '), 'base64'));
   return checks.tokens?.lookAtWords(line, words);

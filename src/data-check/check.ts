@@ -263,7 +263,7 @@ function checkTagged(state: State, split: Split, path: string): void {
   if (isTrain) state.labels ??= labels;
   // What is not spelled in a file (I-PER, where all names are one word) matters in train only, and there only where the
   // file spells tags at all.
-  const hasTags = sentences.every(({ source }) => source === undefined);
+  const hasTags = sentences.every(({ text }) => text === undefined);
   const missing =
     isTrain && hasTags
       ? withoutExample(path, counts, labels, isTrain)

@@ -76,7 +76,7 @@ function bareIds(text: string, { encode, single }: Tokenizer): number[] {
 
 /** A sentence whose words have labels. */
 export function showSentence(
-  { words, labels: ids, line, source }: TaggedSentence,
+  { words, labels: ids, line, text }: TaggedSentence,
   labels: readonly string[],
   tokenizer: Tokenizer,
   maxLength: number,
@@ -93,5 +93,5 @@ export function showSentence(
       labels: Array.from(encoded.labels.subarray(start, end), (id) => labels[id] ?? null),
     };
   });
-  return { line, text: source?.text ?? words.join(' '), inputs, cut: { text: [], pair: [] } };
+  return { line, text: text ?? words.join(' '), inputs, cut: { text: [], pair: [] } };
 }

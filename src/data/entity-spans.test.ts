@@ -21,32 +21,8 @@ describe('texts with the places of their entities', () => {
     expect(problems).to.deep.equal([]);
     expect(labels).to.deep.equal(['O', 'B-ORG', 'I-ORG', 'B-PER', 'I-PER']);
     expect(sentences).to.deep.equal([
-      {
-        words: ['王', '安', '在', 'IBM'],
-        labels: [3, 4, 0, 1],
-        line: 1,
-        source: {
-          text: '王安在 IBM',
-          places: [
-            { start: 0, end: 1 },
-            { start: 1, end: 2 },
-            { start: 2, end: 3 },
-            { start: 4, end: 7 },
-          ],
-        },
-      },
-      {
-        words: ['nothing', 'here'],
-        labels: [0, 0],
-        line: 2,
-        source: {
-          text: 'nothing here',
-          places: [
-            { start: 0, end: 7 },
-            { start: 8, end: 12 },
-          ],
-        },
-      },
+      { words: ['王', '安', '在', 'IBM'], labels: [3, 4, 0, 1], line: 1, text: '王安在 IBM' },
+      { words: ['nothing', 'here'], labels: [0, 0], line: 2, text: 'nothing here' },
     ]);
   });
 

@@ -70,7 +70,7 @@ const entitiesSchema = z.array(entitySchema);
 type Entity = z.infer<typeof entitySchema>;
 
 /** A text as words, and its entities among them; undefined where nothing is said of entities. */
-interface SplitText extends Required<Pick<TaggedSentence, 'line' | 'words' | 'source'>> {
+interface SplitText extends Required<Pick<TaggedSentence, 'line' | 'words' | 'text'>> {
   readonly spans: readonly EntitySpan[] | undefined;
 }
 
@@ -83,7 +83,7 @@ function splitText(
 ): SplitText | undefined {
   const places = textWords(text);
   const words = places.map(({ start, end }) => text.slice(start, end));
-  const split = { line, words, source: { text, places } };
+  const split = { line, words, text };
   if (entities === undefined) return { ...split, spans: undefined };
   const points = codePointsBefore(text);
   const pointPlaces = places.map(({ start, end }) => ({ start: points(start), end: points(end) }));
@@ -140,15 +140,15 @@ function labelsOf(texts: readonly SplitText[]): string[] {
 
 /** Undefined where the labels lack one that would be needed: `problems` says which. */
 function taggedSentence(
-  { line, words, source, spans }: SplitText,
+  { line, words, text, spans }: SplitText,
   ids: ReadonlyMap<string, number>,
   scheme: TagScheme | undefined,
   problems: Problem[],
 ): TaggedSentence | undefined {
-  if (spans === undefined) return { words, labels: [], line, source };
+  if (spans === undefined) return { words, labels: [], line, text };
   const tags = scheme === undefined ? plainTags(spans, words.length, ids) : tagsOfEntities(spans, words.length, scheme);
   const lacking = tags.find((tag) => !ids.has(tag));
-  if (lacking === undefined) return { words, labels: tags.map((tag) => ids.get(tag)!), line, source };
+  if (lacking === undefined) return { words, labels: tags.map((tag) => ids.get(tag)!), line, text };
   problems.push({ line, message: unknownLabel(lacking, spans, ids) });
   return undefined;
 }

@@ -1,5 +1,3 @@
-import type { Place } from '../tokenization/align.js';
-
 /** One row of a data file. */
 export interface Example {
   text: string;
@@ -24,14 +22,8 @@ export interface TaggedSentence {
   readonly labels: readonly number[];
   /** Where it starts in its file, from 1. */
   readonly line: number;
-  /** Where it was a text before it was words. */
-  readonly source?: TextOfWords;
-}
-
-export interface TextOfWords {
-  readonly text: string;
-  /** Where each word stands in it, in UTF-16 units. */
-  readonly places: readonly Place[];
+  /** The text that textWords has split into the words; absent where the file has words. */
+  readonly text?: string;
 }
 
 /** The sentences of one file. */

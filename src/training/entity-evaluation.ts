@@ -1,4 +1,5 @@
-import type { TaggedSentence, TextOfWords } from '../data/example.js';
+import type { TaggedSentence } from '../data/example.js';
+import { textWords } from '../data/text-words.js';
 import { codePointsBefore } from '../data/code-points.js';
 import type { EncodedWords } from '../data/encode-words.js';
 import { lazy } from '../lazy.js';
@@ -133,14 +134,14 @@ function evaluationOf(
       labels,
     }),
     *predictions() {
-      for (const [i, { words, line, source }] of sentences.entries()) {
+      for (const [i, { words, line, text }] of sentences.entries()) {
         const spelled = (spans: readonly EntitySpan[]) =>
-          source === undefined
+          text === undefined
             ? spans.map(({ type, start, end }) => ({ start, end, label: type, words: words.slice(start, end) }))
-            : spansInText(spans, source);
+            : spansInText(spans, text);
         yield {
           line,
-          ...(source === undefined ? {} : { text: source.text }),
+          ...(text === undefined ? {} : { text }),
           words,
           gold: gold[i]!,
           predicted: predicted[i]!,
@@ -153,7 +154,8 @@ function evaluationOf(
 }
 
 /** Entities by their places in the text, counted in code points, as `t4 predict` writes them. */
-function spansInText(spans: readonly EntitySpan[], { text, places }: TextOfWords) {
+function spansInText(spans: readonly EntitySpan[], text: string) {
+  const places = textWords(text);
   const points = codePointsBefore(text);
   return spans.map(({ type, ...span }) => {
     const [start, end] = [places[span.start]!.start, places[span.end - 1]!.end];

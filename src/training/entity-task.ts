@@ -27,7 +27,7 @@ export const entityTask: TaskMethods<TaggedSentence> = {
   isLabelled: (sentence) => sentence.labels.length > 0,
   groupOf: (sentence) => new Set(sentence.labels).size - 1,
   wordsOf(sentences) {
-    if (sentences.every(({ source }) => source !== undefined)) return 'split';
+    if (sentences.every(({ text }) => text !== undefined)) return 'split';
     return sentences.every(({ words }) => words.every(isCharacter)) ? 'characters' : 'words';
   },
   encode(sentences, labels, tokenizer, { max_length: maxLength, crf }) {
