@@ -135,6 +135,25 @@ describe('t4 finetune with the techniques of a task file', () => {
     });
   });
 
+  it('evaluates within epochs, ends where it gets no better, and both are resumed', async () => {
+    const keys = ['epochs=8', 'eval_every=4', 'early_stopping_patience=2', 'learning_rate=0.003'];
+    const run = await finetune(...keys.map((key) => `training.${key}`));
+    const evaluated = logOf(run).filter((line) => 'dev' in line);
+    const steps = evaluated.map(({ step }) => step);
+    expect(steps).to.deep.equal(steps.map((_, i) => 4 * (i + 1)));
+    const { best, train } = metricsOf(run);
+    // The second evaluation after the best was the last.
+    expect(train.steps)
+      .to.equal(best.step + 8)
+      .and.to.be.below(48);
+    expect(lossesOf(run)).to.have.length(train.steps);
+    expectEqual(run, await resumed(run));
+    const again = await t4('finetune', '--output', run, '--resume');
+    expect(again.code, again.stderr).to.equal(0);
+    expect(again.stderr).to.contain(`trained to its end already (${train.steps} steps)`);
+    expect(metricsOf(run).best).to.deep.equal(best);
+  });
+
   it('does all of it together, in bf16 too, and is resumed bit for bit', async () => {
     const keys = ['ema_decay=0.9', 'fgm_epsilon=0.5', 'gradient_accumulation=2', 'schedule=cosine', 'precision=bf16'];
     const run = await finetune(...keys.map((key) => `training.${key}`));

@@ -20,7 +20,7 @@ import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointSta
 import { lossCountOf } from '../training/accumulation.js';
 import { deviceInUse, resolvePrecision, type Device } from '../training/device.js';
 import { evaluateWithBar, type Evaluation, type EvaluationSet } from '../training/evaluate.js';
-import { beginning } from '../training/loop.js';
+import { beginning, isOver } from '../training/loop.js';
 import { defaultThreshold } from '../training/label-set-evaluation.js';
 import { classWeightsOf, withLoss } from '../training/loss.js';
 import { checkFit, openStartingModel, type StartingModel } from '../training/model-source.js';
@@ -36,7 +36,7 @@ import {
   refuseMissingRun,
   truncateLog,
 } from '../training/run-folder.js';
-import { devSummary, executeRun, type Run, type RunOutcome } from '../training/run.js';
+import { devSummary, executeRun, limitsOf, type Run, type RunOutcome } from '../training/run.js';
 import { decayOf, warmupSteps } from '../training/schedule.js';
 import type { Techniques } from '../training/techniques.js';
 import { openTrainer, type Trainer } from '../training/trainer.js';
@@ -220,12 +220,13 @@ async function train(prepared: Prepared, options: FinetuneOptions, ui: Reporter)
   }
 }
 
-function describeRun({ folder, start, schedule, stepsPerEpoch }: Run, ui: Reporter): void {
+function describeRun(run: Run, ui: Reporter): void {
+  const { folder, start, schedule, stepsPerEpoch } = run;
   const total = plural(schedule.totalSteps, 'step');
   if (start.step === 0) ui.info(`run: ${folder} (${total}, ${formatCount(stepsPerEpoch)} an epoch)`);
-  else if (start.evaluated < schedule.totalSteps)
-    ui.info(`run: ${folder}, continued from step ${start.step} of ${total}`);
-  else ui.info(`run: ${folder}, trained to its end already (${total}): measured once more`);
+  else if (isOver(start, limitsOf(run))) {
+    ui.info(`run: ${folder}, trained to its end already (${plural(start.step, 'step')}): measured once more`);
+  } else ui.info(`run: ${folder}, continued from step ${start.step} of ${total}`);
 }
 
 async function trainAndFinish(prepared: Prepared, run: Run, ui: Reporter): Promise<number> {

@@ -123,6 +123,8 @@ describe('task schema', () => {
       ['fgm_epsilon', -1],
       ['gradient_accumulation', 0],
       ['schedule', 'triangle'],
+      ['eval_every', 0],
+      ['early_stopping_patience', 0],
       ['seed', 2 ** 31],
       ['shuffle', 'yes'],
       ['metric', 'f1'],
@@ -182,6 +184,13 @@ describe('task schema', () => {
       expect(issues({ ...sets, training: { [key]: value } }), key).to.have.key(`training.${key}`);
     }
     expect(accepted(accepted(sets))).to.deep.equal(accepted(sets));
+  });
+
+  it('stops early only where there is something to evaluate on', () => {
+    const training = { early_stopping_patience: 2, eval_every: 50 };
+    expect(issues({ ...withData({ dev: 'dev.tsv' }), training })).to.deep.equal({});
+    expect(issues({ ...withData({ dev_fraction: 0.1 }), training })).to.deep.equal({});
+    expect(issues(withTraining(training))).to.have.keys('training.early_stopping_patience');
   });
 
   it('has power and end of a polynomial schedule for that alone', () => {

@@ -53,7 +53,9 @@ const dataSchema = z
         'training file; relative to --data, T4_DATA or the task file; ./ and ../ are relative to the task file ' +
           'even if T4_DATA is set',
       ),
-      dev: text('the path of a file').optional().describe('file to evaluate on after each epoch'),
+      dev: text('the path of a file')
+        .optional()
+        .describe('file to evaluate on after each epoch, or every training.eval_every steps'),
       test: text('the path of a file').optional().describe('labelled file to test the best weights on at the end'),
       format: choice(['tsv', 'csv', 'jsonl', 'conll'])
         .optional()
@@ -227,6 +229,12 @@ const trainingObject = z.strictObject(
           'precision, recall, accuracy or macro_f1; of multi-label-classification micro_f1 (the default), macro_f1 or ' +
           'subset_accuracy',
       ),
+    eval_every: wholeNumber({ min: 1 })
+      .optional()
+      .describe('steps between two evaluations on dev, each with a checkpoint; absent: after each epoch'),
+    early_stopping_patience: wholeNumber({ min: 1 })
+      .optional()
+      .describe('end after so many evaluations in a row without a better score on dev; absent: train all epochs'),
     log_every: wholeNumber({ min: 1 }).default(10).describe('steps between two lines of log.jsonl'),
     keep: wholeNumber({ min: 1 }).default(2).describe('newest checkpoints kept, besides the best'),
   },
@@ -282,6 +290,12 @@ const taskObject = z.strictObject(
   mappingOf('task, data, model, training'),
 );
 
+const devAndPatience = z.looseObject({
+  data: z.looseObject({ dev: z.string().optional(), dev_fraction: z.number().default(0) }),
+  training: z
+    .looseObject({ early_stopping_patience: trainingObject.shape.early_stopping_patience })
+    .default({ early_stopping_patience: undefined }),
+});
 const taskAndColumns = z.looseObject({
   task: taskObject.shape.task,
   data: z.looseObject({ columns: columnsSchema.optional() }),
@@ -403,6 +417,15 @@ export const taskSchema = taskObject
     error: `expected 0 or absent (${binaryLoss})`,
     ...ifGood(taskAndLoss),
   })
+  .refine(
+    ({ data, training }) =>
+      training.early_stopping_patience === undefined || data.dev !== undefined || data.dev_fraction > 0,
+    {
+      path: ['training', 'early_stopping_patience'],
+      error: 'expected none, because there is neither data.dev nor data.dev_fraction to evaluate on',
+      ...ifGood(devAndPatience),
+    },
+  )
   .refine((task) => metricsOf(task.task).includes(task.training.metric ?? defaultMetric(task.task)), {
     path: ['training', 'metric'],
     error: ({ input }) => `expected ${metricNames(taskAndMetric.parse(input).task)}`,

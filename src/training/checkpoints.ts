@@ -15,6 +15,7 @@ const stateSchema = z.object({
   step: z.int().nonnegative(),
   evaluated: z.int().nonnegative(),
   best: z.object({ step: z.int().nonnegative(), score: z.number().nullable() }).nullable(),
+  unimproved: z.int().nonnegative().default(0),
   seconds: z.number().nonnegative(),
   examples: z.int().nonnegative(),
 });

@@ -1,13 +1,31 @@
 import { expect } from 'chai';
-import { beginning, evaluationIsDue, trainingLoop, type LoopEvent, type LoopOptions, type LoopState } from './loop.js';
+import {
+  beginning,
+  evaluationIsDue,
+  isOver,
+  trainingLoop,
+  type LoopEvent,
+  type LoopOptions,
+  type LoopState,
+} from './loop.js';
 
 /** Two epochs and a half of four batches, which are their own names; the scores are given. */
-function script(settings: { scores?: (number | undefined)[]; start?: LoopState; totalSteps?: number } = {}) {
+interface Settings {
+  scores?: (number | undefined)[];
+  start?: Partial<LoopState>;
+  totalSteps?: number;
+  evaluateEvery?: number;
+  patience?: number;
+}
+
+function script(settings: Settings = {}) {
   const done: string[] = [];
   const scores = [...(settings.scores ?? [])];
   const options: LoopOptions<string, number> = {
     totalSteps: settings.totalSteps ?? 10,
     stepsPerEpoch: 4,
+    evaluateEvery: settings.evaluateEvery ?? 4,
+    patience: settings.patience,
     batches: (epoch) => ['a', 'b', 'c', 'd'].map((name) => `${name}${epoch}`),
     step: (batch, step) => {
       done.push(`${step}:${batch}`);
@@ -15,7 +33,7 @@ function script(settings: { scores?: (number | undefined)[]; start?: LoopState; 
     },
     evaluate: settings.scores === undefined ? undefined : () => Promise.resolve(scores.shift()),
     score: (metrics) => metrics,
-    start: settings.start ?? beginning,
+    start: { ...beginning, ...settings.start },
   };
   return { done, options };
 }
@@ -89,9 +107,33 @@ describe('training loop', () => {
     expect(told(await all(options))).to.deep.equal([1, 2, '2*=0.5']);
   });
 
+  it('evaluates every so many steps where that is asked for, and goes on in the epoch', async () => {
+    const { done, options } = script({ scores: [0.5, 0.9, 0.7, 0.8], evaluateEvery: 3 });
+    const events = told(await all(options));
+    expect(events).to.deep.equal([1, 2, 3, '3*=0.5', 4, 5, 6, '6*=0.9', 7, 8, 9, '9=0.7', 10, '10=0.8']);
+    expect(done.slice(2, 5)).to.deep.equal(['2:c0', '3:d0', '4:a1']);
+    expect(done.at(-1)).to.equal('9:b2');
+  });
+
+  it('ends after so many evaluations in a row that are no better', async () => {
+    const { options } = script({ scores: [0.5, 0.5, 0.6, 0.6, 0.4, 0.9], totalSteps: 24, patience: 2 });
+    const events = told(await all(options)).filter((event) => typeof event === 'string');
+    expect(events).to.deep.equal(['4*=0.5', '8=0.5', '12*=0.6', '16=0.6', '20=0.4']);
+  });
+
+  it('remembers what was no better before it was stopped', async () => {
+    const start = { step: 8, evaluated: 8, best: { step: 4, score: 0.8 }, unimproved: 1 };
+    const { options } = script({ scores: [0.7, 0.9], totalSteps: 24, patience: 2, start });
+    expect(told(await all(options))).to.deep.equal([9, 10, 11, 12, '12=0.7']);
+    const over = { ...start, unimproved: 2 };
+    expect(told(await all(script({ totalSteps: 24, patience: 2, start: over }).options))).to.deep.equal([]);
+    expect(isOver(over, { totalSteps: 24, evaluateEvery: 4, patience: 2 })).to.equal(true);
+    expect(isOver(over, { totalSteps: 24, evaluateEvery: 4 })).to.equal(false);
+  });
+
   it('knows when an evaluation is due', () => {
     const due = (step: number, evaluated: number) =>
-      evaluationIsDue({ step, evaluated, best: undefined }, { totalSteps: 10, stepsPerEpoch: 4 });
+      evaluationIsDue({ ...beginning, step, evaluated }, { totalSteps: 10, evaluateEvery: 4 });
     expect([due(0, 0), due(3, 0), due(4, 0), due(4, 4), due(9, 8), due(10, 8), due(10, 10)]).to.deep.equal([
       false,
       false,

@@ -17,12 +17,16 @@ export interface LoopOptions<Batch, Metrics> {
   /** Steps of the whole run. */
   readonly totalSteps: number;
   readonly stepsPerEpoch: number;
+  /** Steps between two evaluations. */
+  readonly evaluateEvery: number;
+  /** The run ends after so many evaluations in a row that are no better than the best before; absent: it does not. */
+  readonly patience?: number | undefined;
   /** The batches of an epoch (from 0), the same ones however often it is called. */
   batches(epoch: number): Iterable<Batch>;
   /** One update. `step` counts from 0. */
   step(batch: Batch, step: number): StepResult;
   /**
-   * Called after each epoch and after the last step; absent: no dev set. Undefined metrics: it was told to stop, and so
+   * Called when an evaluation is due; absent: no dev set. Undefined metrics: it was told to stop, and so
    * does the loop; the evaluation is still due.
    */
   readonly evaluate: (() => Promise<Metrics | undefined>) | undefined;
@@ -39,9 +43,11 @@ export interface LoopState {
   readonly evaluated: number;
   /** Score and step of the best evaluation so far. */
   readonly best: { readonly step: number; readonly score: number } | undefined;
+  /** Evaluations since the best. */
+  readonly unimproved: number;
 }
 
-export const beginning: LoopState = { step: 0, evaluated: 0, best: undefined };
+export const beginning: LoopState = { step: 0, evaluated: 0, best: undefined, unimproved: 0 };
 
 export type LoopEvent<Metrics> =
   | ({ readonly kind: 'step'; readonly step: number; readonly epoch: number } & StepResult)
@@ -54,45 +60,65 @@ export type LoopEvent<Metrics> =
       /** Whether this is the best so far; always true without a dev set. */
       readonly isBest: boolean;
       readonly best: LoopState['best'];
+      readonly unimproved: number;
     };
 
-/** Whether an evaluation follows: at the end of an epoch and of the run, unless it has been done. */
-export function evaluationIsDue(
-  { step, evaluated }: LoopState,
-  { totalSteps, stepsPerEpoch }: { readonly totalSteps: number; readonly stepsPerEpoch: number },
-): boolean {
-  return step > evaluated && (step >= totalSteps || step % stepsPerEpoch === 0);
+/** What decides when a run is evaluated and when it is over. */
+export type Limits = Pick<LoopOptions<never, never>, 'totalSteps' | 'evaluateEvery' | 'patience'>;
+
+/** Whether an evaluation follows: every so many steps and at the end of the run, unless it has been done. */
+export function evaluationIsDue({ step, evaluated }: LoopState, { totalSteps, evaluateEvery }: Limits): boolean {
+  return step > evaluated && (step >= totalSteps || step % evaluateEvery === 0);
+}
+
+/** Whether a run has come to its end, by its steps or because it got no better. */
+export function isOver({ evaluated, unimproved }: LoopState, { totalSteps, patience = Infinity }: Limits): boolean {
+  return evaluated >= totalSteps || unimproved >= patience;
 }
 
 /** Runs the loop. In events `step` counts updates done, `epoch` is the fraction of passes over the data done. */
 export async function* trainingLoop<Batch, Metrics>(
   options: LoopOptions<Batch, Metrics>,
 ): AsyncGenerator<LoopEvent<Metrics>, void, undefined> {
-  const { totalSteps, stepsPerEpoch } = options;
+  const { stepsPerEpoch } = options;
   let state = options.start;
-  let skip = state.step % stepsPerEpoch;
-  while (state.step < totalSteps || evaluationIsDue(state, options)) {
-    // A run that was stopped between an epoch's last step and its evaluation goes on with the evaluation.
-    if (!evaluationIsDue(state, options)) {
-      for (const batch of options.batches(Math.floor(state.step / stepsPerEpoch))) {
-        if (skip > 0) {
-          skip--;
-          continue;
-        }
-        const result = options.step(batch, state.step);
-        state = { ...state, step: state.step + 1 };
-        yield { kind: 'step', step: state.step, epoch: state.step / stepsPerEpoch, ...result };
-        if (state.step >= totalSteps) break;
-      }
+  const batches = batchesFrom(options, state.step);
+  while (!isOver(state, options)) {
+    // A run that was stopped between a step and its evaluation goes on with the evaluation.
+    while (!evaluationIsDue(state, options)) {
+      const result = options.step(batches.next().value, state.step);
+      state = { ...state, step: state.step + 1 };
+      yield { kind: 'step', step: state.step, epoch: state.step / stepsPerEpoch, ...result };
     }
-    skip = 0;
     const metrics = await options.evaluate?.();
     if (metrics === undefined && options.evaluate !== undefined) return;
     const score = metrics === undefined ? undefined : options.score(metrics);
     const { step, best: previous } = state;
     const isBest = score === undefined || previous === undefined || score > previous.score;
     const best = isBest ? { step, score: score ?? NaN } : previous;
-    state = { step, evaluated: step, best };
-    yield { kind: 'evaluation', step, epoch: step / stepsPerEpoch, metrics, isBest, best };
+    state = { step, evaluated: step, best, unimproved: isBest ? 0 : state.unimproved + 1 };
+    yield {
+      kind: 'evaluation',
+      epoch: step / stepsPerEpoch,
+      metrics,
+      isBest,
+      step,
+      best,
+      unimproved: state.unimproved,
+    };
+  }
+}
+
+/** The batches of epoch after epoch, those of the first `step` steps left out. */
+function* batchesFrom<Batch>(
+  { batches, stepsPerEpoch }: Pick<LoopOptions<Batch, never>, 'batches' | 'stepsPerEpoch'>,
+  step: number,
+): Generator<Batch, never, undefined> {
+  let skip = step % stepsPerEpoch;
+  for (let epoch = Math.floor(step / stepsPerEpoch); ; epoch++) {
+    for (const batch of batches(epoch)) {
+      if (skip > 0) skip--;
+      else yield batch;
+    }
   }
 }

@@ -68,6 +68,7 @@ describe('checkpoints', () => {
   const stateOf = (step: number, best?: { step: number; score: number }) => ({
     step,
     evaluated: 0,
+    unimproved: 0,
     best,
     seconds: 1.5,
     examples: 8 * step,
@@ -80,7 +81,7 @@ describe('checkpoints', () => {
 
   it('give back the newest state, with the best so far', () => {
     write(5);
-    const state = { ...stateOf(20, { step: 5, score: 0.75 }), evaluated: 15 };
+    const state = { ...stateOf(20, { step: 5, score: 0.75 }), evaluated: 15, unimproved: 2 };
     writeCheckpoint(folder, state, () => undefined);
     write(9);
     expect(newestCheckpoint(folder)).to.deep.equal({ folder: join(folder, 'checkpoints', '20'), state });

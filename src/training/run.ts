@@ -2,12 +2,12 @@ import { assembleBatch, planBatches, type Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
 import { UserError } from '../errors.js';
 import type { TrainingConfig } from '../task/schema.js';
-import { formatDuration } from '../ui/format.js';
+import { formatDuration, plural } from '../ui/format.js';
 import type { Bar, Payload, Reporter } from '../ui/reporter.js';
 import { pruneCheckpoints, writeCheckpoint, type CheckpointState } from './checkpoints.js';
 import { lengthMultiple, type Evaluation, type EvaluationSet } from './evaluate.js';
 import { watchInterrupts, type InterruptWatch } from './interrupt.js';
-import { trainingLoop, type LoopEvent, type LoopOptions, type LoopState } from './loop.js';
+import { isOver, trainingLoop, type Limits, type LoopEvent, type LoopOptions, type LoopState } from './loop.js';
 import { appendLog } from './run-folder.js';
 import { scheduleShare, type ScheduleSettings } from './schedule.js';
 import type { Trainer } from './trainer.js';
@@ -69,7 +69,8 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
         log.step(event);
         progress.step(event.step, { loss: log.recentLoss().toFixed(4), epoch: event.epoch.toFixed(2) });
       } else {
-        state = { ...state, evaluated: event.step, best: event.best, seconds: clock() };
+        const { step: evaluated, best, unimproved } = event;
+        state = { ...state, evaluated, best, unimproved, seconds: clock() };
         if (event.isBest) bestDev = event.metrics;
         report(run, event, ui, state.seconds);
         progress.meanwhile({ saving: 'the weights' });
@@ -87,9 +88,20 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
     bar.stop();
     interrupts.stop();
   }
-  const isOver = state.evaluated === run.schedule.totalSteps;
-  return { state: { ...state, seconds: clock() }, bestDev, interrupted: isOver ? undefined : interrupts.exitCode };
+  const over = isOver(state, limitsOf(run));
+  if (over && state.step < run.schedule.totalSteps) {
+    ui.info(`stopped after step ${state.step}: ${plural(state.unimproved, 'evaluation')} without a better score`);
+  }
+  return { state: { ...state, seconds: clock() }, bestDev, interrupted: over ? undefined : interrupts.exitCode };
 }
+
+/** What decides when the run is evaluated and when it is over. */
+export const limitsOf = ({ settings, schedule, stepsPerEpoch }: Pick<Run, 'settings' | 'schedule' | 'stepsPerEpoch'>) =>
+  ({
+    totalSteps: schedule.totalSteps,
+    evaluateEvery: settings.eval_every ?? stepsPerEpoch,
+    patience: settings.early_stopping_patience,
+  }) satisfies Limits;
 
 /** Seconds, counted on from what earlier sittings took. */
 function startClock(before: number): () => number {
@@ -139,7 +151,7 @@ const total = (numbers: readonly number[]): number => numbers.reduce((sum, numbe
 function loopOptions(run: Run, interrupts: InterruptWatch, progress: Progress): LoopOptions<Batch[], Evaluation> {
   const { settings, dev, trainer, schedule } = run;
   return {
-    totalSteps: schedule.totalSteps,
+    ...limitsOf(run),
     stepsPerEpoch: run.stepsPerEpoch,
     start: run.start,
     batches: (epoch) => stepBatches(run, epoch),
