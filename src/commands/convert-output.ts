@@ -62,7 +62,7 @@ export function beginFolder(folder: string): NewFolder {
 }
 
 /** What the system says against a folder, in words: part of its path is a file, or nothing can be made there. */
-function orRefuse<T>(folder: string, act: () => T): T {
+export function orRefuse<T>(folder: string, act: () => T): T {
   try {
     return act();
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { Batch } from '../data/batches.js';
+import { UserError } from '../errors.js';
 import { differenceOf, ownAnswers, type Answers } from '../export/answers.js';
 import { servedLabels } from '../export/served-model.js';
 import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
@@ -31,12 +32,12 @@ export function loadOwn(finished: FinishedModel): LoadedExport {
  * Asks the model itself, and then what was written: one after the other, so that one at a time is in memory.
  *
  * @returns the largest difference of two probabilities; undefined where a signal ended it
- * @throws Error where they differ by more than the tolerance, or in a label: the export is wrong
+ * @throws UserError 'files' where the model itself has no answers; Error where they differ by more than the tolerance, or in a label: the export is wrong
  */
 export async function verifyExport(
   finished: FinishedModel,
   loadExport: () => LoadedExport,
-  { batches, examples, source }: Sample,
+  { batches, source }: Sample,
   watch: InterruptWatch,
   bar: Bar,
 ): Promise<number | undefined> {
@@ -59,15 +60,22 @@ export async function verifyExport(
   try {
     const own = await answersOf(() => loadOwn(finished));
     if (own === undefined) return undefined;
+    if (own.some(({ probabilities }) => probabilities.some(Number.isNaN))) {
+      throw new UserError(
+        'files',
+        `${finished.folder}: the model answers with numbers that are none (NaN) on ${source}`,
+        'Its training has diverged, or its weights are damaged: t4 inspect shows what they hold.',
+      );
+    }
     const exported = await answersOf(loadExport);
     if (exported === undefined) return undefined;
     const served = servedLabels(finished);
     const differences = own.map((answers, i) => differenceOf(answers, exported[i]!, served, tolerance));
-    const largest = differences.reduce((most, each) => (each.largest <= most ? most : each.largest), 0);
+    const largest = differences.reduce((most, each) => Math.max(most, each.largest), 0);
     const labels = differences.reduce((sum, each) => sum + each.labels, 0);
     if (!(largest <= tolerance) || labels > 0) {
       throw new Error(
-        `what was exported answers something else than its checkpoint on ${source} (${examples}): probabilities differ by ` +
+        `what was exported answers something else than its checkpoint on ${source}: probabilities differ by ` +
           `${largest}, at most ${tolerance} is right; ${labels} labels differ`,
       );
     }

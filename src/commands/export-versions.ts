@@ -2,7 +2,7 @@ import { readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { findSavedModel } from '../checkpoints/describe-saved-model.js';
 import { UserError } from '../errors.js';
-import { beginFolder } from './convert-output.js';
+import { beginFolder, orRefuse } from './convert-output.js';
 
 /**
  * The folder of a served model: one folder a version, named by its number. TensorFlow Serving loads the largest number as
@@ -21,9 +21,9 @@ export interface NewVersion {
 
 const otherOutput = 'Name another --output.';
 
-/** Throws UserError 'usage' where something else than versions of a model is there. */
+/** Throws UserError 'usage' where something else than versions of a model is there, 'files' where nothing can be. */
 export function refuseOtherFolders(folder: string): void {
-  const found = statSync(folder, { throwIfNoEntry: false });
+  const found = orRefuse(folder, () => statSync(folder, { throwIfNoEntry: false }));
   if (found === undefined) return;
   if (!found.isDirectory()) throw new UserError('usage', `${folder} is a file, expected a folder`, otherOutput);
   const names = readdirSync(folder);

@@ -124,11 +124,7 @@ export function differenceOf(own: Answers, other: Answers, served: ServedLabels,
   if (own.probabilities.length !== other.probabilities.length || own.labels.length !== other.labels.length) {
     return { largest: NaN, labels: own.labels.length };
   }
-  let largest = 0;
-  own.probabilities.forEach((probability, i) => {
-    const difference = Math.abs(probability - other.probabilities[i]!);
-    if (!(difference <= largest)) largest = difference;
-  });
+  const largest = own.probabilities.reduce((most, p, i) => Math.max(most, Math.abs(p - other.probabilities[i]!)), 0);
   const labels = own.labels.filter((label, i) => {
     const got = other.labels[i]!;
     return got !== label && !(Math.abs(marginOf(own, i, got, served)) <= tolerance);

@@ -96,7 +96,7 @@ function serve(network: Network, labels: ServedLabels): FunctionSpec {
         case 'token':
           return field === undefined
             ? tokenOutputs(logits, given.attention_mask!, labels.names)
-            : fieldOutputs(logits, given.word_mask!, labels.names, field, pass);
+            : fieldOutputs(logits, given.word_mask!, labels.names, network, field, pass);
       }
     },
   };
@@ -166,6 +166,7 @@ function fieldOutputs(
   logits: Tensor,
   mask: Tensor,
   names: readonly string[],
+  { loss }: Network,
   field: LabelField,
   { weights }: Pass,
 ): NamedTensors {
@@ -173,15 +174,17 @@ function fieldOutputs(
   const unknown = tf.sub(mask, integer(1)); // 0 for a word, else -1
   const { tags } = field.decode(logits, mask, unknown, weights);
   const path = tf.add(tf.mul(tags, mask), unknown);
-  const losses = (given: Tensor): Tensor => field.decode(given, mask, path, weights).losses;
-  // The gradient of a path's loss is by how much the marginals differ from the path.
-  const differences = tf.reshape(tf.grad(losses)(logits), [...shape, names.length]);
-  const words = tf.expandDims(tf.cast(mask, 'float32'), -1);
-  const probabilities = tf.add(differences, tf.mul(tf.oneHot(tags, names.length), words));
+  const { losses } = field.decode(logits, mask, path, weights);
+  // The gradient of a path's loss is by how much the marginals differ from the path; a batch's is divided by its sentences.
+  const gradient = tf.grad((given: Tensor) => loss(given, path, weights))(logits);
+  const words = tf.cast(mask, 'float32');
+  const sentences = tf.maximum(tf.sum(tf.max(words, 1)), 1);
+  const chosen = tf.mul(tf.oneHot(tags, names.length), tf.expandDims(words, -1));
+  const probabilities = tf.add(tf.reshape(tf.mul(gradient, sentences), [...shape, names.length]), chosen);
   return {
     ...maskedLabels(tags, mask, names),
-    scores: tf.sum(tf.mul(probabilities, tf.oneHot(tags, names.length)), -1),
+    scores: tf.sum(tf.mul(probabilities, chosen), -1),
     probabilities,
-    path_scores: tf.exp(tf.neg(losses(logits))),
+    path_scores: tf.exp(tf.neg(losses)),
   };
 }

@@ -1,0 +1,394 @@
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { openSafetensors, writeSafetensors } from '../src/checkpoints/safetensors.js';
+import { sampleOf } from '../src/commands/export-sample.js';
+import { loadOwn, verifyExport } from '../src/commands/export-verify.js';
+import type { Batch } from '../src/data/batches.js';
+import type { Answers } from '../src/export/answers.js';
+import { tf } from '../src/graph/index.js';
+import { loadTokenizer } from '../src/tokenization/load.js';
+import { openFinishedModel } from '../src/training/finished-model.js';
+import { t4, type Ran } from './support/t4.js';
+import { sentences, writeTinyTask } from './support/tiny-task.js';
+
+const kinds = ['classification', 'pairs', 'sets', 'ner', 'crf'] as const;
+type Kind = (typeof kinds)[number];
+
+const rows = sentences(40, 4);
+const lines = (of: (text: string, i: number) => string): string => rows.map(({ text }, i) => of(text, i)).join('');
+
+/** The files of a task: enough to train a step or two, with texts of several lengths. */
+const data: Readonly<Record<Exclude<Kind, 'classification'>, { name: string; text: string; settings: object }>> = {
+  pairs: {
+    name: 'data.tsv',
+    text: `text\tother\tlabel\n${lines((text, i) => `${text}\t${rows[(i * 7) % 40]!.text}\t${'abc'.charAt(i % 3)}\n`)}`,
+    settings: { columns: { text: 'text', pair: 'other', label: 'label' } },
+  },
+  sets: {
+    name: 'data.tsv',
+    text: `text\tlabel\n${lines((text, i) => `${text}\t${['x', 'x;y', '', 'z'][i % 4]!}\n`)}`,
+    settings: { columns: { text: 'text', label: 'label' }, label_separator: ';' },
+  },
+  ner: { name: 'data.conll', text: tagged(), settings: { columns: undefined } },
+  crf: { name: 'data.conll', text: tagged(), settings: { columns: undefined } },
+};
+
+/** Every fourth word begins an entity of one or two words. */
+function tagged(): string {
+  const tags = ['O', 'B-X', 'I-X', 'O', 'B-Y', 'O'];
+  return rows
+    .map(({ text }) =>
+      text
+        .split(' ')
+        .map((word, i) => `${word} ${tags[i % tags.length]!}\n`)
+        .join(''),
+    )
+    .join('\n');
+}
+
+const taskOf = {
+  classification: 'classification',
+  pairs: 'pair-classification',
+  sets: 'multi-label-classification',
+  ner: 'ner',
+  crf: 'ner',
+} as const;
+
+const exportSchema = z.strictObject({
+  checkpoint: z.string(),
+  format: z.string(),
+  folder: z.string(),
+  model: z.string().optional(),
+  version: z.number().optional(),
+  architecture: z.string().optional(),
+  family: z.literal('bert'),
+  labels: z.array(z.string()),
+  labels_of: z.string(),
+  threshold: z.number().optional(),
+  precision: z.literal('fp32'),
+  bytes: z.number(),
+  nodes: z.number().optional(),
+  signatures: z
+    .record(
+      z.string(),
+      z.object({ inputs: z.record(z.string(), z.unknown()), outputs: z.record(z.string(), z.unknown()) }),
+    )
+    .optional(),
+  verified: z.strictObject({ on: z.string(), examples: z.number(), difference: z.number() }),
+  notes: z.array(z.string()),
+  next: z.string(),
+});
+
+describe('t4 export', () => {
+  let folder: string;
+  let output: string;
+  const run = (kind: Kind): string => join(folder, 'runs', kind);
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 't4-export-'));
+    for (const kind of kinds) {
+      const files = kind === 'classification' ? undefined : data[kind];
+      const split = files && { train: files.name, dev: files.name, test: undefined };
+      const task = writeTinyTask(join(folder, 'tasks', kind), {
+        task: taskOf[kind],
+        data: { ...split, ...files?.settings },
+        model: kind === 'crf' ? { crf: true } : {},
+        training: { max_steps: 4 },
+      });
+      if (files !== undefined) writeFileSync(join(task.folder, files.name), files.text);
+      const trained = await t4('finetune', '--task', task.file, '--output', run(kind));
+      expect(trained.code, trained.stderr).to.equal(0);
+    }
+  });
+  beforeEach(() => {
+    output = join(folder, 'served', 'my-model');
+  });
+  afterEach(() => {
+    rmSync(join(folder, 'served'), { recursive: true, force: true });
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  const write = (format: string, checkpoint: string, ...more: readonly string[]): Promise<Ran> =>
+    t4('export', '--checkpoint', checkpoint, '--format', format, '--output', output, ...more);
+
+  async function exported(format: string, checkpoint: string): Promise<z.infer<typeof exportSchema>> {
+    const ran = await write(format, checkpoint, '--json', '--quiet');
+    expect(ran.code, ran.stderr).to.equal(0);
+    expect(ran.stderr).to.match(/^(warning: .*\n)?$/);
+    return exportSchema.parse(JSON.parse(ran.stdout));
+  }
+
+  for (const kind of kinds) {
+    it(`${kind}: writes a version for TensorFlow Serving that answers the dev data as the run does`, async () => {
+      const result = await exported('saved-model', run(kind));
+      const size = kind === 'classification' ? 16 : 40;
+      expect(result.verified.examples).to.equal(size);
+      expect(result.verified.on).to.match(/^the first \d+ examples of .*(dev|data)\.(tsv|conll)$/);
+      expect(result.verified.difference).to.be.at.most(1e-5);
+      expect(result).to.include({ folder: join(output, '1'), version: 1, model: 'my-model' });
+      expect(result.notes).to.deep.equal([]);
+      expect(readdirSync(output)).to.deep.equal(['1']);
+      expect(readdirSync(join(output, '1')).sort()).to.deep.equal([
+        'assets',
+        'assets.extra',
+        'saved_model.pb',
+        'variables',
+      ]);
+      const { serving_default: main } = result.signatures!;
+      const inputs = ['attention_mask', 'input_ids', 'token_type_ids', ...(kind === 'crf' ? ['word_mask'] : [])];
+      expect(Object.keys(main!.inputs).sort()).to.deep.equal(inputs);
+      const outputs = {
+        classification: ['label_ids', 'labels', 'probabilities', 'scores'],
+        pairs: ['label_ids', 'labels', 'probabilities', 'scores'],
+        sets: ['chosen', 'labels', 'probabilities', 'thresholds'],
+        ner: ['label_ids', 'labels', 'probabilities', 'scores'],
+        crf: ['label_ids', 'labels', 'path_scores', 'probabilities', 'scores'],
+      };
+      expect(Object.keys(main!.outputs).sort()).to.deep.equal(outputs[kind]);
+      expect(result.next).to.equal(
+        `docker run --rm -p 8501:8501 -v ${output}:/models/my-model:ro -e MODEL_NAME=my-model tensorflow/serving`,
+      );
+    });
+
+    it(`${kind}: the assets say how texts become inputs, and what ids mean`, async () => {
+      const { labels } = await exported('saved-model', run(kind));
+      const assets = join(output, '1', 'assets');
+      expect(readFileSync(join(assets, 'labels.txt'), 'utf8')).to.equal(labels.map((label) => `${label}\n`).join(''));
+      const card = (path: string): unknown => JSON.parse(readFileSync(join(path, 't4.json'), 'utf8'));
+      expect(card(assets)).to.deep.equal(card(join(run(kind), 'model')));
+      const ids = (path: string): number[] => loadTokenizer(path).encode('a Good film?', 'dull', 16).inputIds;
+      expect(ids(assets)).to.deep.equal(ids(join(run(kind), 'model')));
+    });
+
+    for (const format of ['huggingface', 'tensorflow'] as const) {
+      it(`${kind}: the ${format} export answers as the run does`, async () => {
+        const result = await exported(format, run(kind));
+        expect(result.verified.difference).to.equal(0);
+        expect(result.folder).to.equal(output);
+        const isToken = kind === 'ner' || kind === 'crf';
+        const name = `BertFor${isToken ? 'Token' : 'Sequence'}Classification`;
+        expect(result.architecture).to.equal(format === 'huggingface' ? name : undefined);
+        expect(result.notes.join()).to.match(kind === 'crf' && format === 'huggingface' ? /has no CRF/ : /^[^C]*$/);
+        const input = join(folder, 'texts.txt');
+        writeFileSync(
+          input,
+          lines((text, i) => (kind === 'pairs' ? `${text}\t${rows[i]!.text}\n` : `${text}\n`)),
+        );
+        const columns = kind === 'pairs' ? ['--format', 'lines'] : [];
+        const answers = async (model: string): Promise<string> => {
+          const ran = await t4('predict', '--checkpoint', model, '--input', input, ...columns);
+          expect(ran.code, ran.stderr).to.equal(0);
+          return ran.stdout;
+        };
+        expect(await answers(output)).to.equal(await answers(run(kind)));
+      });
+    }
+  }
+
+  it("is read by tfjs-node's own loader, and names the label that t4 predict gives", async () => {
+    await exported('saved-model', run('classification'));
+    const model = await tf.node.loadSavedModel(join(output, '1'), ['serve'], 'serving_default');
+    try {
+      for (const text of ['the play was dull', 'good']) {
+        const ids = loadTokenizer(join(output, '1', 'assets')).encode(text, undefined, 16).inputIds;
+        const input = tf.tensor2d([Array.from(ids)], undefined, 'int32');
+        const given = { input_ids: input, token_type_ids: tf.zerosLike(input), attention_mask: tf.onesLike(input) };
+        const answer = model.predict(given) as Record<string, { dataSync(): ArrayLike<unknown> }>;
+        const predicted = await t4('predict', '--checkpoint', run('classification'), '--text', text);
+        const { label, probability } = z
+          .object({ label: z.string(), probability: z.number() })
+          .parse(JSON.parse(predicted.stdout));
+        expect(answer.labels!.dataSync()[0]).to.equal(label);
+        expect(answer.scores!.dataSync()[0]).to.be.closeTo(probability, 1e-5);
+      }
+    } finally {
+      model.dispose();
+    }
+  });
+
+  it('takes the next number that is free, and leaves the versions that are there', async () => {
+    for (const name of ['3', '12', 'notes']) mkdirSync(join(output, name), { recursive: true });
+    writeFileSync(join(output, '3', 'saved_model.pb'), 'old');
+    expect((await exported('saved-model', run('classification'))).version).to.equal(13);
+    expect((await exported('saved-model', run('pairs'))).version).to.equal(14);
+    expect(readdirSync(output).sort()).to.deep.equal(['12', '13', '14', '3', 'notes']);
+    expect(readFileSync(join(output, '3', 'saved_model.pb'), 'utf8')).to.equal('old');
+  });
+
+  it('tells what was written, how it was checked, and what to type next', async () => {
+    const { code, stdout, stderr } = await write('saved-model', run('sets'));
+    expect(code, stderr).to.equal(0);
+    for (const line of [
+      /^labels +3, any number an example: x, y, z$/m,
+      /^written +[\d.]+ KiB in fp32, a graph of \d+ nodes$/m,
+      /^serving_default +input_ids, token_type_ids, attention_mask -> labels, chosen, probabilities, thresholds$/m,
+      /^classification +input_ids, token_type_ids, attention_mask -> classes, scores$/m,
+      /^checked +the first 40 examples of .*data\.tsv: labels the same, the largest difference of two probabilities is /m,
+      /^result +.*my-model\/1 \(version 1\)$/m,
+      /^next +docker run .*\n$/m,
+    ]) {
+      expect(stdout).to.match(line);
+    }
+    const inspected = await t4('inspect', output);
+    expect(inspected.code, inspected.stderr).to.equal(0);
+    expect(inspected.stdout).to.contain('serving_default');
+  });
+
+  it('is checked with inputs that are made up where there is no run, or its data is gone', async () => {
+    for (const kind of kinds) {
+      const made = await exported('saved-model', join(run(kind), 'model'));
+      expect(made.verified).to.include({ on: '20 sequences that are made up', examples: 20 });
+      rmSync(output, { recursive: true });
+    }
+    const moved = join(folder, 'moved');
+    cpSync(run('pairs'), moved, { recursive: true });
+    const task = readFileSync(join(moved, 'task.yaml'), 'utf8');
+    writeFileSync(join(moved, 'task.yaml'), task.replaceAll('data.tsv', 'gone.tsv'));
+    const ran = await write('saved-model', moved);
+    expect(ran.code, ran.stderr).to.equal(0);
+    expect(ran.stderr).to.match(
+      /checked with 20 sequences that are made up, because the run's dev data cannot be read: .*gone/,
+    );
+  });
+
+  it('says that it computes in fp32 where the training did not', async () => {
+    const model = join(folder, 'narrow');
+    cpSync(join(run('classification'), 'model'), model, { recursive: true });
+    const card = join(model, 't4.json');
+    writeFileSync(card, readFileSync(card, 'utf8').replace('fp32', 'bf16'));
+    const ran = await write('saved-model', model);
+    expect(ran.code, ran.stderr).to.equal(0);
+    expect(ran.stderr).to.contain('the training computed in bf16; the export computes in fp32');
+    expect(readFileSync(join(output, '1', 'assets', 't4.json'), 'utf8')).to.contain('"fp32"');
+  });
+
+  it('a model of others is exported with a card that says what it is', async () => {
+    const foreign = join(folder, 'foreign');
+    cpSync(join(run('sets'), 'model'), foreign, { recursive: true });
+    rmSync(join(foreign, 't4.json'));
+    await exported('saved-model', foreign);
+    expect(JSON.parse(readFileSync(join(output, '1', 'assets', 't4.json'), 'utf8'))).to.deep.equal({
+      version: 1,
+      task: 'multi-label-classification',
+      labels: ['x', 'y', 'z'],
+      maxLength: 20,
+      threshold: 0.5,
+      precision: 'fp32',
+    });
+    rmSync(output, { recursive: true });
+    await exported('tensorflow', foreign);
+    const [own, again] = await Promise.all(
+      [foreign, output].map((model) => t4('predict', '--checkpoint', model, '--text', 'a film', '--precision', 'fp32')),
+    );
+    expect(again).to.deep.include({ code: 0, stdout: own!.stdout });
+  });
+
+  it('leaves nothing where the model has no answers', async () => {
+    const broken = join(folder, 'broken');
+    cpSync(join(run('ner'), 'model'), broken, { recursive: true });
+    const path = join(broken, 'model.safetensors');
+    const opened = openSafetensors(path);
+    const tensors = Array.from(opened.tensors.values(), (tensor) => ({
+      name: tensor.name,
+      shape: tensor.shape,
+      values: tensor.read(),
+    }));
+    opened.close();
+    tensors.find(({ name }) => name === 'classifier.bias')!.values[0] = NaN;
+    writeSafetensors(
+      path,
+      tensors.map(({ values, ...tensor }) => ({ ...tensor, values: () => values })),
+    );
+    for (const format of ['saved-model', 'huggingface', 'tensorflow']) {
+      const ran = await write(format, broken);
+      expect(ran).to.include({ code: 7, stdout: '' });
+      expect(ran.stderr).to.contain('the model answers with numbers that are none (NaN) on 20 sequences');
+      expect(existsSync(join(folder, 'served'))).to.equal(false);
+    }
+  });
+
+  it('fails where the export answers something else', async () => {
+    const finished = openFinishedModel(join(run('ner'), 'model'));
+    try {
+      const watch = { exitCode: undefined, poll: () => Promise.resolve(), stop: () => undefined };
+      const bar = { update: () => undefined, stop: () => undefined };
+      const sample = sampleOf(finished.folder, finished);
+      const changed = (change: (answers: Answers) => Partial<Answers>) => () => {
+        const own = loadOwn(finished);
+        const answer = (batch: Batch): Answers => {
+          const answers = own.answer(batch);
+          return { ...answers, ...change(answers) };
+        };
+        return { ...own, answer };
+      };
+      const message = async (change: (answers: Answers) => Partial<Answers>): Promise<string> => {
+        try {
+          return String(await verifyExport(finished, changed(change), sample, watch, bar));
+        } catch (error) {
+          return String(error);
+        }
+      };
+      expect(await message(() => ({}))).to.equal('0');
+      const moved = await message(({ probabilities }) => ({ probabilities: probabilities.map((p) => p + 2e-5) }));
+      expect(moved).to.match(
+        /^Error: what was exported answers something else .* 20 seq.*: probabilities differ by 0?.*2/,
+      );
+      expect(moved).to.contain('0 labels differ');
+      const named = await message(({ labels }) => ({ labels: labels.map((label) => (label === 0 ? 1 : label)) }));
+      expect(named).to.match(/probabilities differ by 0, .*; [1-9]\d* labels differ/);
+    } finally {
+      finished.checkpoint.close();
+    }
+  });
+
+  it('refuses a place where something else is', async () => {
+    mkdirSync(output, { recursive: true });
+    writeFileSync(join(output, 'notes.txt'), 'mine');
+    for (const [format, message] of [
+      ['saved-model', 'is not empty, and has no version of an exported model'],
+      ['huggingface', 'is not empty'],
+      ['tensorflow', 'is not empty'],
+    ] as const) {
+      const ran = await write(format, run('pairs'));
+      expect(ran).to.include({ code: 2, stdout: '' });
+      expect(ran.stderr).to.contain(`${output} ${message}`);
+    }
+    expect(readdirSync(output)).to.deep.equal(['notes.txt']);
+    output = join(output, 'notes.txt');
+    const file = await write('saved-model', run('pairs'));
+    expect(file.code).to.equal(2);
+    expect(file.stderr).to.contain('is a file, expected a folder');
+    output = join(output, 'below');
+    const below = await write('saved-model', run('pairs'));
+    expect(below.code).to.equal(7);
+    expect(below.stderr).to.contain('cannot be made');
+  });
+
+  it('refuses the folder of one version', async () => {
+    await exported('saved-model', run('pairs'));
+    output = join(output, '1');
+    const ran = await write('saved-model', run('pairs'));
+    expect(ran.code).to.equal(2);
+    expect(ran.stderr).to.contain('is itself a SavedModel');
+    expect(existsSync(join(output, '1'))).to.equal(false);
+  });
+
+  it('says what of the command line is wrong', async () => {
+    const cases: [argv: string[], message: string][] = [
+      [['--format', 'saved-model'], '--checkpoint is missing'],
+      [['--checkpoint', run('ner')], '--format is missing'],
+      [['--checkpoint', run('ner'), '--format', 'savedmodel'], '(did you mean saved-model?)'],
+      [['--checkpoint', join(folder, 'absent'), '--format', 'huggingface'], 'absent does not exist'],
+    ];
+    for (const [argv, message] of cases) {
+      const ran = await t4('export', ...argv);
+      expect(ran).to.include({ code: 2, stdout: '' });
+      expect(ran.stderr).to.contain(message);
+    }
+  });
+});
