@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
+import { openSafetensors } from '../src/checkpoints/safetensors.js';
 import { t4 } from './support/t4.js';
 import { writeTinyTask } from './support/tiny-task.js';
 
@@ -30,6 +31,17 @@ const stepsOf = (run: string): StepLine[] => logOf(run).filter((line): line is S
 const lossesOf = (run: string): number[] => stepsOf(run).map(({ loss }) => loss);
 const metricsOf = (run: string) => metricsSchema.parse(JSON.parse(readFileSync(join(run, 'metrics.json'), 'utf8')));
 const modelOf = (run: string): Buffer => readFileSync(join(run, 'model', 'model.safetensors'));
+
+/** The encoder's tensors in a model folder, by their names. */
+function valuesOf(model: string): Map<string, Float32Array> {
+  const file = openSafetensors(join(model, 'model.safetensors'));
+  try {
+    const encoder = [...file.tensors].filter(([name]) => /embeddings|encoder/.test(name));
+    return new Map(encoder.map(([name, tensor]) => [name.replace(/^bert\./, ''), tensor.read()]));
+  } finally {
+    file.close();
+  }
+}
 
 describe('t4 finetune with the techniques of a task file', () => {
   let folder: string;
@@ -152,6 +164,23 @@ describe('t4 finetune with the techniques of a task file', () => {
     expect(again.code, again.stderr).to.equal(0);
     expect(again.stderr).to.contain(`trained to its end already (${train.steps} steps)`);
     expect(metricsOf(run).best).to.deep.equal(best);
+  });
+
+  it('leaves frozen variables as they are, and trains the others', async () => {
+    const run = await finetune('training.freeze=["*/embeddings/*", "*/layer_0/*"]', 'training.ema_decay=0.5');
+    const before = valuesOf(join(folder, 'task', 'bert'));
+    const after = valuesOf(join(run, 'model'));
+    const unchanged = [...before].filter(([name, values]) => after.get(name)?.join() === values.join());
+    const frozen = [...before.keys()].filter((name) => /embeddings|layer\.0/.test(name));
+    expect(unchanged.map(([name]) => name)).to.have.members(frozen).and.not.to.be.empty;
+    expectEqual(run, await resumed(run));
+  });
+
+  it('trains layers at rates of their own, and is resumed bit for bit', async () => {
+    const run = await finetune('training.layer_decay=0.5', 'training.rate_factors={"classifier/*": 3}');
+    expect(lossesOf(run)[0]).to.equal(lossesOf(plain)[0]);
+    expect(lossesOf(run).at(-1)).not.to.equal(lossesOf(plain).at(-1));
+    expectEqual(run, await resumed(run));
   });
 
   it('does all of it together, in bf16 too, and is resumed bit for bit', async () => {

@@ -40,6 +40,7 @@ import { devSummary, executeRun, limitsOf, type Run, type RunOutcome } from '../
 import { decayOf, warmupSteps } from '../training/schedule.js';
 import type { Techniques } from '../training/techniques.js';
 import { openTrainer, type Trainer } from '../training/trainer.js';
+import { frozenVariables, rateFactorsOf } from '../training/variable-rates.js';
 
 interface Prepared {
   readonly task: ResolvedTask;
@@ -160,6 +161,10 @@ function describeLoad(plan: LoadPlan | undefined): string {
   return `weights: ${plural(plan.loaded.length, 'tensor')} loaded${fresh}${unused}`;
 }
 
+function describeFrozen({ frozen }: Techniques, { variables }: Network, ui: Reporter): void {
+  if (frozen.size > 0) ui.info(`frozen: ${formatCount(frozen.size)} of ${plural(variables.length, 'tensor')}`);
+}
+
 function totalSteps({ task, data }: Prepared): { stepsPerEpoch: number; total: number } {
   const { batch_size: batchSize, gradient_accumulation: batches, epochs, max_steps: maxSteps } = task.config.training;
   const stepsPerEpoch = Math.ceil(data.train.size / (batchSize * batches));
@@ -171,6 +176,7 @@ function dryRun(prepared: Prepared, ui: Reporter): number {
   const network = networkOf(prepared);
   const plan = model.planLoad(network.variables, data.labels);
   ui.info(describeLoad(plan));
+  describeFrozen(techniquesOf(prepared, network), network, ui);
   const { stepsPerEpoch, total } = totalSteps(prepared);
   const parameters = network.variables
     .map(({ shape }) => shape.reduce((product, size) => product * size, 1))
@@ -195,10 +201,12 @@ function dryRun(prepared: Prepared, ui: Reporter): number {
 async function train(prepared: Prepared, options: FinetuneOptions, ui: Reporter): Promise<number> {
   const { task, folder, data, model } = prepared;
   const network = networkOf(prepared);
+  const techniques = techniquesOf(prepared, network);
+  describeFrozen(techniques, network, ui);
   const resumed = options.resume ? newestCheckpoint(folder) : undefined;
   const plan = model.planLoad(network.variables, data.labels);
   const trainer = phase(ui, 'loading the weights', () => {
-    const started = startTrainer(prepared, network, plan);
+    const started = startTrainer(prepared, network, techniques, plan);
     if (resumed === undefined) return [started, describeLoad(plan)];
     started.restore(resumed.folder);
     return [started, `weights: ${resumed.folder}`];
@@ -242,9 +250,22 @@ function networkOf({ task, data, model, classWeights }: Prepared): Network {
   return withLoss(plain, task.config.training, classWeights);
 }
 
+/** What the task file asks for besides the plain step. */
+function techniquesOf({ task }: Prepared, { variables }: Network): Techniques {
+  const settings = task.config.training;
+  return {
+    emaDecay: settings.ema_decay,
+    fgmEpsilon: settings.fgm_epsilon,
+    gradientAccumulation: settings.gradient_accumulation,
+    frozen: frozenVariables(variables, settings),
+    rateFactors: rateFactorsOf(variables, settings),
+  };
+}
+
 function startTrainer(
   { task, precision, classWeights }: Prepared,
   network: Network,
+  techniques: Techniques,
   plan: LoadPlan | undefined,
 ): Trainer {
   const settings = task.config.training;
@@ -253,11 +274,6 @@ function startTrainer(
     beta2: settings.adam_beta2,
     epsilon: settings.adam_epsilon,
     weightDecay: settings.weight_decay,
-  };
-  const techniques: Techniques = {
-    emaDecay: settings.ema_decay,
-    fgmEpsilon: settings.fgm_epsilon,
-    gradientAccumulation: settings.gradient_accumulation,
   };
   const program = trainingProgram({
     network,

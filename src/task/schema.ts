@@ -175,6 +175,8 @@ const lossKeys = {
     .describe('focal loss (Lin et al. 2017): how much less counts what is nearly right; 0: cross entropy'),
 };
 
+const patternForm = 'the name of a variable, or a pattern with *';
+
 const trainingObject = z.strictObject(
   {
     epochs: wholeNumber({ min: 1 }).default(3).describe('passes over the training data'),
@@ -213,6 +215,21 @@ const trainingObject = z.strictObject(
     fgm_epsilon: number({ min: 0 })
       .default(0)
       .describe('FGM (Miyato et al. 2017): size of the adversarial step on the word embeddings; 0: off'),
+    freeze: z
+      .array(text(patternForm), `expected a list, each ${patternForm}`)
+      .optional()
+      .describe('variables that are not trained: names, or patterns with *, such as "*/embeddings/*"'),
+    layer_decay: number({ above: 0, max: 1 })
+      .default(1)
+      .describe(
+        'layer-wise decay of the learning rate: what it is multiplied by from each layer to the one below; 1: off',
+      ),
+    rate_factors: z
+      .record(z.string(), number({ above: 0 }), 'expected a mapping of names, or patterns with *, to numbers above 0')
+      .optional()
+      .describe(
+        'what the learning rate of variables is multiplied by: { "crf/*": 100 }; several that fit are multiplied',
+      ),
     ...lossKeys,
     precision: choice(['auto', 'fp32', 'bf16'])
       .default('auto')

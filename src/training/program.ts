@@ -21,7 +21,7 @@ import { addToSums, sumName, takeSum } from './accumulation.js';
 import { isWordTable, perturbation } from './adversary.js';
 import { averageName, updateAverages } from './average.js';
 import { applyAdamW, clipByGlobalNorm, globalNorm, momentNames, type AdamWSettings } from './optimizer.js';
-import { plainStep, type Techniques } from './techniques.js';
+import { distinctFactors, plainStep, type Techniques } from './techniques.js';
 
 export interface TrainingProgramOptions {
   readonly network: Network;
@@ -57,10 +57,12 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
   const specs = network.variables;
   const fresh = specs.filter((spec) => options.fresh === undefined || options.fresh.includes(spec.name));
   const weights = specs.map(variableOf);
-  const moments = weights.flatMap((weight) => momentNames(weight.name).map((name) => ({ ...weight, name })));
-  const { emaDecay, gradientAccumulation } = options.techniques ?? plainStep;
-  const averages = emaDecay > 0 ? weights.map((weight) => ({ ...weight, name: averageName(weight.name) })) : [];
-  const sums = gradientAccumulation > 1 ? weights.map((weight) => ({ ...weight, name: sumName(weight.name) })) : [];
+  const techniques = options.techniques ?? plainStep;
+  const { emaDecay, gradientAccumulation, frozen } = techniques;
+  const trained = weights.filter(({ name }) => !frozen.has(name));
+  const moments = trained.flatMap((weight) => momentNames(weight.name).map((name) => ({ ...weight, name })));
+  const averages = emaDecay > 0 ? trained.map((weight) => ({ ...weight, name: averageName(weight.name) })) : [];
+  const sums = gradientAccumulation > 1 ? trained.map((weight) => ({ ...weight, name: sumName(weight.name) })) : [];
   const weightNames = namesOf(weights);
   return buildProgram({
     variables: [...weights, ...moments, ...averages, ...sums],
@@ -68,7 +70,7 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
     functions: {
       train: trainFunction(options),
       ...(sums.length > 0 ? { accumulate: accumulateFunction(options) } : {}),
-      predict: predictFunction(network, averages.length > 0 ? averageName : undefined),
+      predict: predictFunction(network, (name) => valueName(name, techniques)),
       ...(fresh.length > 0 ? { initialize: initializeFunction(fresh) } : {}),
       resetOptimizer: resetFunction([...moments, ...averages, ...sums]),
     },
@@ -80,6 +82,10 @@ export function trainingProgram(options: TrainingProgramOptions): Program {
     },
   });
 }
+
+/** The variable that holds what predictions are made with. */
+export const valueName = (name: string, { emaDecay, frozen }: Techniques): string =>
+  emaDecay > 0 && !frozen.has(name) ? averageName(name) : name;
 
 const namesOf = (variables: readonly Variable[]): string[] => variables.map(({ name }) => name);
 
@@ -123,82 +129,99 @@ const batchInputs = (network: Network) => ({
 
 function trainFunction(options: TrainingProgramOptions): FunctionSpec {
   const { network, maxGradNorm } = options;
-  const { emaDecay, gradientAccumulation } = options.techniques ?? plainStep;
+  const techniques = options.techniques ?? plainStep;
+  const { emaDecay, gradientAccumulation, rateFactors } = techniques;
+  const names = trainedNames(network, techniques);
+  const factors = distinctFactors(techniques);
+  const rates: TensorSpec = factors.length > 1 ? { dtype: 'float32', shape: [factors.length] } : scalar;
   return {
     inputs: {
       ...batchInputs(network),
-      stepSize: scalar,
+      stepSize: rates,
       epsilon: scalar,
-      decayFactor: scalar,
+      decayFactor: rates,
       ...(gradientAccumulation > 1 ? { share: scalar } : {}),
       ...(emaDecay > 0 ? { averageShare: scalar } : {}),
     },
     build(inputs, variables) {
-      const { loss, gradients: own } = batchGradients(options, inputs, variables);
-      const names = network.variables.map(({ name }) => name);
+      const { loss, gradients: own } = lossAndGradients(network, inputs, variables, techniques);
       const { share, averageShare } = inputs;
       const gradients = share === undefined ? own : names.map((name, i) => takeSum(variables, name, own[i]!, share));
       const norm = globalNorm(gradients);
       const clipped = maxGradNorm > 0 ? clipByGlobalNorm(gradients, norm, maxGradNorm) : gradients;
-      applyAdamW(
-        variables,
-        names.map((name, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) })),
-        options.optimizer,
-        { stepSize: inputs.stepSize!, epsilon: inputs.epsilon!, decayFactor: inputs.decayFactor! },
-      );
+      const updates = names.map((name, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) }));
+      factors.forEach((factor, i) => {
+        const ofFactor = (tensor: Tensor): Tensor =>
+          factors.length > 1 ? tf.reshape(tf.slice(tensor, [i], [1]), []) : tensor;
+        applyAdamW(
+          variables,
+          updates.filter(({ name }) => (rateFactors.get(name) ?? 1) === factor),
+          options.optimizer,
+          {
+            stepSize: ofFactor(inputs.stepSize!),
+            epsilon: inputs.epsilon!,
+            decayFactor: ofFactor(inputs.decayFactor!),
+          },
+        );
+      });
       if (averageShare !== undefined) updateAverages(variables, names, averageShare);
       return { loss, gradNorm: norm };
     },
   };
 }
 
-function accumulateFunction(options: TrainingProgramOptions): FunctionSpec {
-  const { network } = options;
+/** The variables that are trained, in the network's order. */
+export const trainedNames = (network: Network, { frozen }: Pick<Techniques, 'frozen'>): string[] =>
+  network.variables.map(({ name }) => name).filter((name) => !frozen.has(name));
+
+function accumulateFunction({ network, techniques = plainStep }: TrainingProgramOptions): FunctionSpec {
   return {
     inputs: { ...batchInputs(network), share: scalar },
     build(inputs, variables) {
-      const { loss, gradients } = batchGradients(options, inputs, variables);
-      const named = network.variables.map(({ name }, i) => ({ name, gradient: gradients[i]! }));
-      addToSums(variables, named, inputs.share!);
+      const { loss, gradients } = lossAndGradients(network, inputs, variables, techniques);
+      const names = trainedNames(network, techniques);
+      addToSums(
+        variables,
+        names.map((name, i) => ({ name, gradient: gradients[i]! })),
+        inputs.share!,
+      );
       return { loss };
     },
   };
 }
 
-const batchGradients = (
-  { network, techniques }: TrainingProgramOptions,
-  inputs: NamedTensors,
-  variables: VariableScope,
-): ReturnType<typeof lossAndGradients> => lossAndGradients(network, inputs, variables, techniques?.fgmEpsilon);
-
 /**
- * The mean loss of a batch, and its gradient with respect to each of the network's variables, in their order.
- *
- * @param fgmEpsilon above 0: to each gradient is added that of the loss at perturbed word embeddings (adversary.ts), with
- *   dropout masks of its own
+ * The mean loss of a batch, and its gradient with respect to each of the network's variables that are trained, in their
+ * order. With FGM, to each gradient is added that of the loss at perturbed word embeddings (adversary.ts), with dropout
+ * masks of its own.
  */
 export function lossAndGradients(
   network: Network,
   inputs: NamedTensors,
   variables: Pick<VariableScope, 'read'>,
-  fgmEpsilon = 0,
+  { fgmEpsilon, frozen }: Pick<Techniques, 'fgmEpsilon' | 'frozen'> = plainStep,
 ): { loss: Tensor; gradients: Tensor[] } {
-  const specs = network.variables;
   const dropout = seededDropout(inputs.dropoutSeed!);
-  const differentiate = (values: Tensor[]) =>
-    tf.valueAndGrads((...given: Tensor[]) => {
-      const byName = new Map(specs.map(({ name }, i) => [name, given[i]!]));
+  const differentiate = (weights: ReadonlyMap<string, Tensor>, names: readonly string[]) => {
+    const { value, grads } = tf.valueAndGrads((...given: Tensor[]) => {
+      const byName = new Map([...weights, ...names.map((name, i) => [name, given[i]!] as const)]);
       const pass = { weights: (name: string) => byName.get(name)!, dropout };
       return network.loss(network.logits(pass, encoderInputsOf(inputs)), inputs.labels!, pass.weights) as Scalar;
-    })(values);
-  const values = specs.map(({ name }) => variables.read(name));
-  const { value: loss, grads: gradients } = differentiate(values);
-  if (fgmEpsilon === 0) return { loss, gradients };
-  const perturbed = values.map((value, i) =>
-    isWordTable(specs[i]!.name) ? tf.add(value, perturbation(gradients[i]!, fgmEpsilon)) : value,
-  );
-  const { grads: adversarial } = differentiate(perturbed);
-  return { loss, gradients: gradients.map((gradient, i) => tf.add(gradient, adversarial[i]!)) };
+    })(names.map((name) => weights.get(name)!));
+    return { loss: value, gradients: new Map(names.map((name, i) => [name, grads[i]!])) };
+  };
+  const values = new Map(network.variables.map(({ name }) => [name, variables.read(name)]));
+  const names = trainedNames(network, { frozen });
+  const table = [...values.keys()].find(isWordTable);
+  if (fgmEpsilon === 0 || table === undefined) {
+    const { loss, gradients } = differentiate(values, names);
+    return { loss, gradients: [...gradients.values()] };
+  }
+  // The table is perturbed even where it is frozen.
+  const { loss, gradients } = differentiate(values, names.includes(table) ? names : [...names, table]);
+  const moved = tf.add(values.get(table)!, perturbation(gradients.get(table)!, fgmEpsilon));
+  const { gradients: adversarial } = differentiate(new Map([...values, [table, moved]]), names);
+  return { loss, gradients: names.map((name) => tf.add(gradients.get(name)!, adversarial.get(name)!)) };
 }
 
 /** @param storedAs the variable that holds a weight's value; absent: its own */

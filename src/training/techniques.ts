@@ -9,6 +9,19 @@ export interface Techniques {
   readonly fgmEpsilon: number;
   /** Batches of a step (accumulation.ts). */
   readonly gradientAccumulation: number;
+  /** The names of variables that are not trained. */
+  readonly frozen: ReadonlySet<string>;
+  /** What the learning rate is multiplied by, of the variables for which that is not 1 (variable-rates.ts). */
+  readonly rateFactors: ReadonlyMap<string, number>;
 }
 
-export const plainStep: Techniques = { emaDecay: 0, fgmEpsilon: 0, gradientAccumulation: 1 };
+export const plainStep: Techniques = {
+  emaDecay: 0,
+  fgmEpsilon: 0,
+  gradientAccumulation: 1,
+  frozen: new Set(),
+  rateFactors: new Map(),
+};
+
+/** The different factors, each once: every variable's learning rate is that of one of them. */
+export const distinctFactors = ({ rateFactors }: Techniques): number[] => [...new Set([1, ...rateFactors.values()])];

@@ -1,10 +1,11 @@
 import { openSession, type Call, type HostTensor, type Program, type Session } from '../graph/index.js';
 import type { Batch } from '../data/batches.js';
 import { sharesOf, type LossCount } from './accumulation.js';
-import { averageName, averageShare } from './average.js';
+import { averageShare } from './average.js';
 import { explainNativeFailure, type NativeActivity } from './native-failure.js';
 import { adamWFactors, type AdamWSettings } from './optimizer.js';
-import { plainStep, type Techniques } from './techniques.js';
+import { valueName } from './program.js';
+import { distinctFactors, plainStep, type Techniques } from './techniques.js';
 import { loadWeights, weightReader, type Weight } from './weights.js';
 
 /** What a model says of a batch. */
@@ -130,6 +131,9 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
   const session = openSession(program);
   const run = runnerOf(session);
   const model = modelOf(program, session);
+  const rateFactors = distinctFactors(techniques);
+  const rates = (values: readonly number[]): HostTensor =>
+    values.length === 1 ? scalar(values[0]!) : { shape: [values.length], data: Float32Array.from(values) };
   const valueGroups = emaDecay > 0 ? ['weights', 'averages'] : ['weights'];
   const save = (path: string, group: string): void => {
     run(`save/${group}`, { path: text(`${path}/${group}`) }, { kind: 'save', path });
@@ -148,7 +152,7 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
     ...model,
     weightReader() {
       const read = model.weightReader();
-      return emaDecay > 0 ? (name) => read(averageName(name)) : read;
+      return (name) => read(valueName(name, techniques));
     },
     initialize(initialSeed) {
       if ('initialize' in program.signatures) {
@@ -168,13 +172,13 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
         const outputs = run('accumulate', inputs, { kind: 'train', batch });
         loss += shares[place]! * floats(outputs, 'loss')[0]!;
       }
-      const factors = adamWFactors(optimizer, learningRate, step + 1);
+      const adamW = rateFactors.map((factor) => adamWFactors(optimizer, learningRate * factor, step + 1));
       const batch = batches[last]!;
       const inputs = {
         ...trainingInputs(batch, step, last, shares[last]!),
-        stepSize: scalar(factors.stepSize),
-        epsilon: scalar(factors.epsilon),
-        decayFactor: scalar(factors.decayFactor),
+        stepSize: rates(adamW.map(({ stepSize }) => stepSize)),
+        epsilon: scalar(adamW[0]!.epsilon),
+        decayFactor: rates(adamW.map(({ decayFactor }) => decayFactor)),
         ...(emaDecay > 0 ? { averageShare: scalar(averageShare(emaDecay, step + 1)) } : {}),
       };
       const outputs = run('train', inputs, { kind: 'train', batch });

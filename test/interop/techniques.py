@@ -1,8 +1,9 @@
 """Fine-tuning with the techniques of t4, written in PyTorch as their papers and the usual implementations have them.
 
-Reads a list of {"folder", "head", "numLabels", "settings", "steps", "result"} from stdin: a BERT classifier, and for each
-step the batches of it, which are put together to one. Trains it without dropout and writes it to `result`: the average of
-its weights (with "emaDecay") or the weights themselves. Prints a list of {"losses", "gradNorms", "rates"}, one a step.
+Reads a list of {"folder", "head", "numLabels", "settings", "frozen", "factors", "steps", "result"} from stdin: a BERT
+classifier, the names of parameters that are not trained, learning rates of others as shares of the rate, and for each step
+the batches of it, which are put together to one. Trains without dropout and writes the model to `result`: the average of its
+weights (with "emaDecay") or the weights themselves. Prints a list of {"losses", "gradNorms", "rates"}, one a step.
 """
 
 import json
@@ -61,16 +62,30 @@ class FGM:
         self.table.data.copy_(self.backup)
 
 
+def groups(model, request):
+    """Those of training.py, each cut into groups of one learning rate, without what is frozen."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    rate, factors = request["settings"]["learningRate"], request["factors"]
+    result = []
+    for group in parameter_groups(model, request["settings"]["weightDecay"]):
+        trained = [p for p in group["params"] if names[p] not in request["frozen"]]
+        for factor in sorted({factors.get(names[p], 1.0) for p in trained}):
+            params = [p for p in trained if factors.get(names[p], 1.0) == factor]
+            result.append({**group, "params": params, "lr": rate * factor, "factor": factor})
+    return result
+
+
 def train(model, request):
     settings = request["settings"]
     optimizer = torch.optim.AdamW(
-        parameter_groups(model, settings["weightDecay"]),
+        groups(model, request),
         lr=settings["learningRate"],
         betas=(settings["beta1"], settings["beta2"]),
         eps=settings["epsilon"],
     )
     schedule = schedule_of(optimizer, settings)
     fgm = FGM(model)
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
     losses, norms, rates, history = [], [], [], []
     model.train()
     for batches in request["steps"]:
@@ -81,11 +96,11 @@ def train(model, request):
             fgm.attack(settings["fgmEpsilon"])
             model(**batch).loss.backward()
             fgm.restore()
-        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), settings["maxGradNorm"]).item())
-        rates.append(schedule.get_last_lr()[0])
+        norms.append(torch.nn.utils.clip_grad_norm_(trained, settings["maxGradNorm"]).item())
+        rates.append(schedule.get_last_lr()[0] / optimizer.param_groups[0]["factor"])
         optimizer.step()
         schedule.step()
-        optimizer.zero_grad()
+        model.zero_grad()
         losses.append(loss.item())
         history.append({name: value.detach().double().clone() for name, value in model.state_dict().items()})
     return {"losses": losses, "gradNorms": norms, "rates": rates}, history

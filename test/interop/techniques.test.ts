@@ -8,14 +8,16 @@ import type { Batch } from '../../src/data/batches.js';
 import type { Labelled } from '../../src/data/encode.js';
 import { createRandom } from '../../src/data/random.js';
 import { sequenceClassifier, tokenClassifier, type Network } from '../../src/models/network.js';
+import type { TrainingConfig } from '../../src/task/schema.js';
 import { lossCountOf } from '../../src/training/accumulation.js';
 import { readAllWeights } from '../../src/training/finished-model.js';
 import { trainingProgram } from '../../src/training/program.js';
 import { scheduleShare, type ScheduleSettings } from '../../src/training/schedule.js';
 import { plainStep, type Techniques } from '../../src/training/techniques.js';
 import { openTrainer } from '../../src/training/trainer.js';
+import { frozenVariables, rateFactorsOf } from '../../src/training/variable-rates.js';
 import { askPython } from './python.js';
-import { readConfig, tinyBatch, tinyConfig, tinyLabels } from './tiny-model.js';
+import { readConfig, tinyBatch, tinyConfig, tinyLabels, transformersName } from './tiny-model.js';
 
 const steps = 10;
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.3 };
@@ -25,6 +27,7 @@ interface Case {
   readonly techniques?: Partial<Techniques>;
   readonly schedule?: Partial<ScheduleSettings>;
   readonly head?: 'sequence' | 'token';
+  readonly variables?: Partial<Pick<TrainingConfig, 'freeze' | 'layer_decay' | 'rate_factors'>>;
 }
 
 /** Batches of changing size and length, some of their rows padded. */
@@ -82,8 +85,10 @@ const pythonBatch = ({ size, length, inputIds, tokenTypeIds, attentionMask, labe
 });
 
 /** What both sides do in a case. */
-function planOf({ head = 'sequence', ...given }: Case) {
-  const techniques = { ...plainStep, ...given.techniques };
+function planOf({ head = 'sequence', ...given }: Case, { variables }: Network) {
+  const settings = { freeze: undefined, layer_decay: 1, rate_factors: undefined, ...given.variables };
+  const frozen = frozenVariables(variables, settings);
+  const techniques = { ...plainStep, ...given.techniques, frozen, rateFactors: rateFactorsOf(variables, settings) };
   const schedule: ScheduleSettings = {
     warmupSteps: 3,
     totalSteps: steps,
@@ -100,8 +105,8 @@ const networkOf = ({ head }: Case, start: string): Network =>
   (head === 'token' ? tokenClassifier : sequenceClassifier)(readConfig(start), tinyLabels);
 
 function trainHere(given: Case, start: string): Trained {
-  const { techniques, schedule, batchesOf } = planOf(given);
   const network = networkOf(given, start);
+  const { techniques, schedule, batchesOf } = planOf(given, network);
   const { maxGradNorm } = rate;
   const program = trainingProgram({ network, precision: 'fp32', optimizer, maxGradNorm, techniques });
   const trainer = openTrainer(program, { optimizer, seed: 1, techniques, lossCount: lossCountOf(network, undefined) });
@@ -151,6 +156,12 @@ const cases = {
     head: 'token',
     techniques: { gradientAccumulation: 3 },
   },
+  'leave what is frozen alone': { variables: { freeze: ['*/embeddings/*', '*/layer_0/*'] } },
+  'perturb and average with a frozen table': {
+    variables: { freeze: ['*/word_embeddings'] },
+    techniques: { emaDecay: 0.9, fgmEpsilon: 0.7 },
+  },
+  'take layers at rates of their own': { variables: { layer_decay: 0.6, rate_factors: { 'classifier/*': 3 } } },
   'follow a cosine': { schedule: { decay: { kind: 'cosine' } } },
   'follow a polynomial': { schedule: { decay: { kind: 'polynomial', power: 2.5, end: 0.1 }, warmupSteps: 0 } },
   'keep the rate behind the warmup': { schedule: { decay: { kind: 'constant' } } },
@@ -168,12 +179,16 @@ describe(`${steps} training steps with techniques compared with PyTorch`, () => 
     const model = { folder: start, config: tinyConfig, files };
     askPython('reference_model.py', { models: [model], batch: tinyBatch }, z.unknown());
     const requests = titles.map((title, i) => {
-      const { head, techniques, schedule, batchesOf } = planOf(cases[title]);
+      const { head, techniques, schedule, batchesOf } = planOf(cases[title], networkOf(cases[title], start));
+      const { variables } = networkOf(cases[title], start);
+      const nameOf = new Map(variables.map((spec) => [spec.name, transformersName(spec).name]));
       return {
         folder: start,
         head,
         numLabels: tinyLabels,
         settings: { ...optimizer, ...rate, ...schedule, ...techniques },
+        frozen: [...techniques.frozen].map((name) => nameOf.get(name)),
+        factors: Object.fromEntries([...techniques.rateFactors].map(([name, factor]) => [nameOf.get(name)!, factor])),
         steps: batchesOf.map((ofStep) => ofStep.map(pythonBatch)),
         result: join(root, `result-${i}`),
       };
