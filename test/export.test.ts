@@ -153,16 +153,13 @@ describe('t4 export', () => {
       expect(result.next).to.equal(
         `docker run --rm -p 8501:8501 -v ${output}:/models/my-model:ro -e MODEL_NAME=my-model tensorflow/serving`,
       );
-    });
-
-    it(`${kind}: the assets say how texts become inputs, and what ids mean`, async () => {
-      const { labels } = await exported('saved-model', run(kind));
-      const assets = join(output, '1', 'assets');
-      expect(readFileSync(join(assets, 'labels.txt'), 'utf8')).to.equal(labels.map((label) => `${label}\n`).join(''));
+      const [assets, model] = [join(output, '1', 'assets'), join(run(kind), 'model')];
+      const labels = result.labels.map((label) => `${label}\n`).join('');
+      expect(readFileSync(join(assets, 'labels.txt'), 'utf8')).to.equal(labels);
       const card = (path: string): unknown => JSON.parse(readFileSync(join(path, 't4.json'), 'utf8'));
-      expect(card(assets)).to.deep.equal(card(join(run(kind), 'model')));
+      expect(card(assets)).to.deep.equal(card(model));
       const ids = (path: string): number[] => loadTokenizer(path).encode('a Good film?', 'dull', 16).inputIds;
-      expect(ids(assets)).to.deep.equal(ids(join(run(kind), 'model')));
+      expect(ids(assets)).to.deep.equal(ids(model));
     });
 
     for (const format of ['huggingface', 'tensorflow'] as const) {

@@ -8,7 +8,7 @@ const flags = {
   format: {
     choices: exportFormats,
     requiresArg: true,
-    describe: 'saved-model: for TensorFlow Serving; huggingface: for Transformers; tensorflow: as Google writes it',
+    describe: "For TensorFlow Serving, for Transformers, or Google's checkpoint",
   },
   output: {
     type: 'string',
@@ -26,12 +26,13 @@ export const addExport: AddCommand = (parser, line) =>
     (command) =>
       command
         .options(flags)
-        .example('t4 export --checkpoint runs/my-run --format saved-model --output served/my', 'served/my/1, /2 ...')
-        .example('t4 export --checkpoint runs/my-run --format huggingface', "for Transformers' pipeline")
+        .example('t4 export --checkpoint runs/my --format saved-model', 'my-saved-model/1, then /2, ...')
+        .example('t4 export --checkpoint runs/my --format huggingface', "for Transformers' pipeline")
         .epilogue(
-          "After writing, the export is loaded and answers the first 256 examples of the run's dev data (where there is no\n" +
-            'run, inputs made up). It has to answer as the model itself: labels the same, probabilities to 1e-5. Otherwise\n' +
-            'nothing is left behind. Exports compute in fp32, whatever the training computed in.',
+          "After writing, the export is loaded and answers the first 256 examples of the run's dev data, or\n" +
+            'inputs that are made up where there is no run. It has to answer as the model itself does: the same\n' +
+            'labels, probabilities to 1e-5. Otherwise nothing is left behind. Exports compute in fp32, whatever\n' +
+            'the training computed in.',
         ),
     (argv) => {
       line.check(argv, flags);

@@ -35,7 +35,7 @@ export function cardOf(finished: FinishedModel): ModelCard {
 /** @param name what requests call the model */
 export function servedModel(finished: FinishedModel, name: string): ServedModel {
   const network = finishedNetwork(finished);
-  const program = servingProgram(network, servedLabels(finished));
+  const program = servingProgram(finished.checkpoint.config, network, servedLabels(finished));
   return {
     program,
     variables: network.variables.length,

@@ -1,12 +1,13 @@
 import { buildProgram, dimension, tf, type FunctionSpec, type NamedTensors, type Program } from '../graph/index.js';
 import type { Tensor, TensorSpec } from '../graph/index.js';
-import { nodeOf } from '../graph/node.js';
+import { attr, nodeOf, type GraphNode } from '../graph/node.js';
 import { entriesAt } from '../graph/ops.js';
 import { keepReachable } from '../graph/passes.js';
 import type { SavedModelSaver } from '../graph/saved-model.js';
 import type { Port, Signature } from '../graph/signature.js';
 import { noDropout, type Pass } from '../models/layers.js';
-import type { LabelField, Network } from '../models/network.js';
+import type { ModelConfig } from '../models/model-config.js';
+import { modelOf, type LabelField, type Network } from '../models/network.js';
 import type { EncoderInputs } from '../models/transformer.js';
 
 /**
@@ -31,8 +32,8 @@ export interface ServingProgram extends Pick<Program, 'nodes' | 'signatures' | '
 /** The signature that is asked where a request names none. */
 export const defaultSignature = 'serving_default';
 
-/** Output names of Google's classification interface: the name of each column, and its probability. */
-const classification = 'classification';
+/** The same for clients whose integers have 64 bits. */
+const wideSignature = 'serving_int64';
 
 const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimension('sequence')] };
 
@@ -45,21 +46,26 @@ const tokens: TensorSpec = { dtype: 'int32', shape: [dimension('batch'), dimensi
  * - `serving_default`, one label a token: `labels`, `label_ids`, `scores` [B, S], `probabilities` [B, S, L]; where there
  *   is no token (no word, where the labels depend on each other), the label is empty and its id -1. Where they do, the
  *   probabilities are the marginals, 0 for no word, and `path_scores` [B] is the probability of all labels of a sentence together
- * - `classification`, where labels are those of an example: `classes`, `scores` [B, L]
+ * - `serving_int64`: the same of int64 inputs
+ * - `classification`, where labels are those of an example, with the names of Google's classification interface: `classes`,
+ *   the name of each column, and `scores`, its probability [B, L]
+ * - `embedding`: `embedding` [B, H], the mean of the last layer's states over the tokens
  */
-export function servingProgram(network: Network, labels: ServedLabels): ServingProgram {
+export function servingProgram(config: ModelConfig, network: Network, labels: ServedLabels): ServingProgram {
   const variables = network.variables.map(({ name, shape }) => ({ name, shape, dtype: 'float32' as const }));
   const program = buildProgram({
     variables,
     precision: 'fp32',
-    functions: { [defaultSignature]: serve(network, labels) },
+    functions: { [defaultSignature]: serve(config, network, labels) },
     checkpoints: { weights: variables.map(({ name }) => name) },
   });
   const saver = saverOf(program.signatures);
-  const signatures = signaturesOf(program.signatures[defaultSignature]!);
+  const served = program.signatures[defaultSignature]!;
+  const wide = wideInputs(program.nodes, served.inputs);
+  const signatures = signaturesOf(served, wide.inputs);
   const ports = Object.values(signatures).flatMap(({ inputs, outputs }) => Object.values({ ...inputs, ...outputs }));
   const roots = [...ports.map(({ tensor }) => tensor), saver.filenameTensor, saver.saveTensor, saver.restoreOp];
-  return { nodes: keepReachable(program.nodes, roots), signatures, variables, saver };
+  return { nodes: keepReachable(wide.nodes, roots), signatures, variables, saver };
 }
 
 function saverOf(signatures: Program['signatures']): SavedModelSaver {
@@ -71,35 +77,90 @@ function saverOf(signatures: Program['signatures']): SavedModelSaver {
   };
 }
 
-/** One traced function, with two selections of its outputs where it has `classes`. */
-function signaturesOf({ inputs, outputs }: Signature): Record<string, Signature> {
-  const { classes, ...others } = outputs;
-  const main = { [defaultSignature]: { inputs, outputs: others } };
-  const scores: Port | undefined = others.probabilities;
-  if (classes === undefined || scores === undefined) return main;
-  return { ...main, [classification]: { inputs, outputs: { classes, scores } } };
+/** One traced function, with several selections of its inputs and outputs. */
+function signaturesOf({ inputs, outputs }: Signature, wide: Signature['inputs']): Record<string, Signature> {
+  const { classes, embedding, ...main } = outputs;
+  const { input_ids, token_type_ids, attention_mask } = inputs;
+  const signatures: Record<string, Signature> = {
+    [defaultSignature]: { inputs, outputs: main },
+    [wideSignature]: { inputs: wide, outputs: main },
+    embedding: {
+      inputs: { input_ids: input_ids!, token_type_ids: token_type_ids!, attention_mask: attention_mask! },
+      outputs: { embedding: embedding! },
+    },
+  };
+  if (classes !== undefined) {
+    signatures.classification = { inputs, outputs: { classes, scores: main.probabilities! } };
+  }
+  return signatures;
 }
 
-function serve(network: Network, labels: ServedLabels): FunctionSpec {
+/**
+ * Gives each int32 input a default: an int64 input of its own, cast. What is fed decides which of the two is used, so that
+ * both signatures share one graph.
+ */
+function wideInputs(
+  nodes: readonly GraphNode[],
+  inputs: Signature['inputs'],
+): { nodes: readonly GraphNode[]; inputs: Record<string, Port> } {
+  const wide: Record<string, Port> = {};
+  const result = new Map(nodes.map((node) => [node.name, node]));
+  for (const [input, port] of Object.entries(inputs)) {
+    const name = nodeOf(port.tensor);
+    const narrow = result.get(name)!;
+    const [source, cast] = [`${wideSignature}/input_${input}`, `${wideSignature}/cast_${input}`];
+    const castAttrs = { SrcT: attr.type('int64'), DstT: attr.type('int32'), Truncate: attr.bool(false) };
+    result.set(source, { ...narrow, name: source, attrs: { ...narrow.attrs, dtype: attr.type('int64') } });
+    result.set(cast, { name: cast, op: 'Cast', inputs: [source], attrs: castAttrs });
+    result.set(name, { ...narrow, op: 'PlaceholderWithDefault', inputs: [cast] });
+    wide[input] = { ...port, tensor: `${source}:0`, dtype: 'int64' };
+  }
+  return { nodes: [...result.values()], inputs: wide };
+}
+
+function serve(config: ModelConfig, network: Network, labels: ServedLabels): FunctionSpec {
   const { field } = network;
   const inputs = { input_ids: tokens, token_type_ids: tokens, attention_mask: tokens };
   return {
     inputs: field === undefined ? inputs : { ...inputs, word_mask: tokens },
     build(given, variables) {
       const pass: Pass = { weights: variables.read.bind(variables), dropout: noDropout };
-      const logits = network.logits(pass, encoderInputsOf(given));
-      switch (labels.kind) {
-        case 'example':
-          return exampleOutputs(logits, labels.names);
-        case 'label-set':
-          return labelSetOutputs(logits, labels);
-        case 'token':
-          return field === undefined
-            ? tokenOutputs(logits, given.attention_mask!, labels.names)
-            : fieldOutputs(logits, given.word_mask!, labels.names, network, field, pass);
-      }
+      const encoderInputs = encoderInputsOf(given);
+      const logits = network.logits(pass, encoderInputs);
+      // The nodes are those of the logits, which equal ones are shared with.
+      const states = modelOf(config).hiddenStates(pass, encoderInputs);
+      return {
+        ...labelOutputs(network, labels, logits, given, pass),
+        embedding: meanOfTokens(states, encoderInputs.attentionMask),
+      };
     },
   };
+}
+
+function labelOutputs(
+  network: Network,
+  labels: ServedLabels,
+  logits: Tensor,
+  given: NamedTensors,
+  pass: Pass,
+): NamedTensors {
+  switch (labels.kind) {
+    case 'example':
+      return exampleOutputs(logits, labels.names);
+    case 'label-set':
+      return labelSetOutputs(logits, labels);
+    case 'token':
+      return network.field === undefined
+        ? tokenOutputs(logits, given.attention_mask!, labels.names)
+        : fieldOutputs(logits, given.word_mask!, labels.names, network, network.field, pass);
+  }
+}
+
+/** @param states [B * S, H]; the mean over the tokens of each sequence, [B, H] */
+function meanOfTokens(states: Tensor, mask: Tensor): Tensor {
+  const weights = tf.expandDims(tf.cast(mask, 'float32'), -1); // [B, S, 1]
+  const sums = tf.sum(tf.mul(tf.reshape(states, [...mask.shape, states.shape[1]!]), weights), 1);
+  return tf.div(sums, tf.maximum(tf.sum(weights, 1), 1));
 }
 
 const encoderInputsOf = (given: NamedTensors): EncoderInputs => ({

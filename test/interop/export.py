@@ -5,13 +5,13 @@ token) with save_pretrained, and prints {}. Or reads {"read": [{"head", "saved",
 "penalties"}]}. `saved` is the folder of a SavedModel, `huggingface` one of Transformers' or null; a batch has int32
 "size", "length" and row-major inputs by their names. `penalties` are those of a CRF, whose weights are in the Hugging Face
 folder. Prints for each:
-  methods, shown: by signature, its method name, and whether saved_model_cli show names it
+  methods, inputs, shown: by signature, its method name, the types of its inputs, and whether saved_model_cli names it
   foreign: ops that are none of tf.raw_ops
   unreachable: nodes that neither a signature nor the saver needs
   variables: the number of values in variables/, by tf.train.list_variables
   warmup: the shape of input_ids in each request for TensorFlow Serving, all of which have run
-  outputs: for each batch {name: {"shape", "values"}} of serving_default, and classification where there is one
-  transformers: for each batch the probabilities and, of tokens, the label ids that Transformers' model (or pytorch-crf on
+  outputs: for each batch the outputs {name: {"shape", "values"}} of each signature
+  transformers: for each batch the probabilities, the mean of the last states and, of tokens, the label ids that Transformers' model (or pytorch-crf on
     top of it) comes to
   pipeline: of each text, what the pipeline says of it
 """
@@ -180,10 +180,14 @@ def transformers_answers(model, head, batch, weights):
         given.pop("token_type_ids")
     with torch.no_grad():
         logits = model(**given).logits
+        states = model.base_model(**given).last_hidden_state
+    mask = given["attention_mask"][:, :, None]
+    embedding = (states * mask).sum(1) / mask.sum(1)
     if weights is not None:
-        return field_answers(logits.numpy(), words.numpy(), weights)
+        answer = field_answers(logits.numpy(), words.numpy(), weights)
+        return {**answer, "embedding": embedding.flatten().tolist()}
     probabilities = logits.sigmoid() if head == "sets" else logits.softmax(-1)
-    answer = {"probabilities": probabilities.flatten().tolist()}
+    answer = {"probabilities": probabilities.flatten().tolist(), "embedding": embedding.flatten().tolist()}
     if head == "token":
         answer["label_ids"] = logits.argmax(-1).flatten().tolist()
     return answer
@@ -217,14 +221,20 @@ def read(request, message):
     model = tf.saved_model.load(folder)
     outputs = []
     for batch in request["batches"]:
-        tensors = {name: tf.constant(value) for name, value in inputs_of(batch).items()}
-        outputs.append({
-            name: {key: listed(value) for key, value in signature(**tensors).items()}
-            for name, signature in model.signatures.items()
-        })  # fmt: skip
+        given = inputs_of(batch)
+        answers = {}
+        for name, signature in model.signatures.items():
+            specs = signature.structured_input_signature[1]
+            tensors = {key: tf.constant(given[key], spec.dtype) for key, spec in specs.items()}
+            answers[name] = {key: listed(value) for key, value in signature(**tensors).items()}
+        outputs.append(answers)
     variables = tf.train.list_variables(os.path.join(folder, "variables", "variables"))
     answer = {
         "methods": {name: signature.method_name for name, signature in graph.signature_def.items()},
+        "inputs": {
+            name: sorted(tf.as_dtype(info.dtype).name for info in signature.inputs.values())
+            for name, signature in graph.signature_def.items()
+        },
         "shown": {name: f"signature_def['{name}']" in text for name in graph.signature_def},
         "foreign": sorted({node.op for node in graph.graph_def.node if not hasattr(tf.raw_ops, node.op)}),
         "unreachable": unreachable(graph),

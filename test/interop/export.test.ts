@@ -55,6 +55,7 @@ const outputsSchema = z.record(z.string(), arraySchema);
 const readSchema = z.array(
   z.object({
     methods: z.record(z.string(), z.string()),
+    inputs: z.record(z.string(), z.array(z.string())),
     shown: z.record(z.string(), z.boolean()),
     foreign: z.array(z.string()),
     unreachable: z.array(z.string()),
@@ -65,6 +66,7 @@ const readSchema = z.array(
       .array(
         z.object({
           probabilities: z.array(z.number()),
+          embedding: z.array(z.number()),
           label_ids: z.array(z.number()).optional(),
           path_scores: z.array(z.number()).optional(),
         }),
@@ -213,9 +215,15 @@ describe('t4 export beside TensorFlow and Transformers', () => {
 
   for (const { name, head, isForeign, rules } of cases) {
     it(`${name}: a SavedModel of core ops with nothing in it that is not needed, that saved_model_cli shows`, () => {
-      const { methods, shown, foreign, unreachable, variables, warmup } = read.get(name)!;
-      const expected = head === 'token' ? ['serving_default'] : ['classification', 'serving_default'];
+      const { methods, inputs, shown, foreign, unreachable, variables, warmup } = read.get(name)!;
+      const expected = ['embedding', 'serving_default', 'serving_int64'];
+      if (head !== 'token') expected.unshift('classification');
       expect(Object.keys(methods).sort()).to.deep.equal(expected);
+      for (const [signature, types] of Object.entries(inputs)) {
+        const count = rules !== undefined && signature !== 'embedding' ? 4 : 3;
+        const type = signature === 'serving_int64' ? 'int64' : 'int32';
+        expect(types).to.deep.equal(Array.from({ length: count }, () => type));
+      }
       expect(new Set(Object.values(methods))).to.deep.equal(new Set(['tensorflow/serving/predict']));
       expect(new Set(Object.values(shown))).to.deep.equal(new Set([true]));
       expect({ foreign, unreachable }).to.deep.equal({ foreign: [], unreachable: [] });
@@ -260,9 +268,10 @@ describe('t4 export beside TensorFlow and Transformers', () => {
       it(`${name}: the answers are those of Transformers with its own export`, () => {
         batches.get(name)!.forEach((batch, i) => {
           const outputs = outputsOf(name, i);
-          const { probabilities, label_ids: ids, path_scores: scores } = read.get(name)!.transformers![i]!;
+          const { probabilities, label_ids: ids, path_scores: scores, embedding } = read.get(name)!.transformers![i]!;
           const what = `${batch.size} of ${batch.length}`;
           expectClose(numbers(outputs, 'probabilities'), probabilities, what);
+          expectClose(numbers(read.get(name)!.outputs[i]!.embedding!, 'embedding'), embedding, what);
           if (scores !== undefined) expectClose(numbers(outputs, 'path_scores'), scores, what);
           if (ids === undefined) return;
           const mask = rules === undefined ? batch.attentionMask : batch.wordMask!;
@@ -300,6 +309,14 @@ describe('t4 export beside TensorFlow and Transformers', () => {
       });
     }
   }
+
+  it('int64 inputs are answered alike', () => {
+    for (const { name } of cases) {
+      for (const { serving_default: main, serving_int64: wide } of read.get(name)!.outputs) {
+        expect(wide).to.deep.equal(main);
+      }
+    }
+  });
 
   it('classification names each column and its probability', () => {
     for (const { name, head } of cases) {
