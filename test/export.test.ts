@@ -236,6 +236,25 @@ describe('t4 export', () => {
     expect(inspected.stdout).to.contain('serving_default');
   });
 
+  it('is called as the run and the format, in the current folder', async () => {
+    const before = process.cwd();
+    mkdirSync(output, { recursive: true });
+    process.chdir(output);
+    try {
+      for (const [checkpoint, format] of [
+        [run('pairs'), 'saved-model'],
+        [join(run('pairs'), 'model'), 'huggingface'],
+      ] as const) {
+        const ran = await t4('export', '--checkpoint', checkpoint, '--format', format);
+        expect(ran.code, ran.stderr).to.equal(0);
+      }
+    } finally {
+      process.chdir(before);
+    }
+    expect(readdirSync(output).sort()).to.deep.equal(['pairs-huggingface', 'pairs-saved-model']);
+    expect(readdirSync(join(output, 'pairs-saved-model'))).to.deep.equal(['1']);
+  });
+
   it('is checked with inputs that are made up where there is no run, or its data is gone', async () => {
     for (const kind of kinds) {
       const made = await exported('saved-model', join(run(kind), 'model'));
