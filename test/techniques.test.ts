@@ -113,6 +113,20 @@ describe('t4 finetune with the techniques of a task file', () => {
     expectEqual(run, await resumed(run));
   });
 
+  it('PGD of one step within its radius is FGM, of more is not, and is resumed bit for bit', async () => {
+    const pgd = (steps: number) => [
+      `training.pgd_steps=${steps}`,
+      'training.pgd_alpha=0.5',
+      'training.pgd_epsilon=0.6',
+    ];
+    const one = await finetune(...pgd(1));
+    expect(lossesOf(one)).to.deep.equal(lossesOf(await finetune('training.fgm_epsilon=0.5')));
+    const run = await finetune(...pgd(2));
+    expect(lossesOf(run)[0]).to.equal(lossesOf(one)[0]);
+    expect(lossesOf(run).at(-1)).not.to.equal(lossesOf(one).at(-1));
+    expectEqual(run, await resumed(run));
+  });
+
   it('accumulation takes the steps of larger batches, and is resumed bit for bit', async () => {
     const same = ['model.dropout=0', 'training.bucket_by_length=false'];
     const large = await finetune('training.batch_size=24', ...same);
@@ -164,6 +178,12 @@ describe('t4 finetune with the techniques of a task file', () => {
     expect(again.code, again.stderr).to.equal(0);
     expect(again.stderr).to.contain(`trained to its end already (${train.steps} steps)`);
     expect(metricsOf(run).best).to.deep.equal(best);
+  });
+
+  it("takes Adam's steps without bias correction: longer ones at first", async () => {
+    const run = await finetune('training.adam_bias_correction=false');
+    expect(stepsOf(run)[0]!.loss).to.equal(lossesOf(plain)[0]);
+    expect(lossesOf(run).at(-1)).not.to.equal(lossesOf(plain).at(-1));
   });
 
   it('leaves frozen variables as they are, and trains the others', async () => {

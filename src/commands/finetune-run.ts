@@ -18,6 +18,7 @@ import type { Reporter } from '../ui/reporter.js';
 import { formatTable } from '../ui/table.js';
 import { checkpointFolder, checkpointSteps, newestCheckpoint, type CheckpointState } from '../training/checkpoints.js';
 import { lossCountOf } from '../training/accumulation.js';
+import { adversaryOf } from '../training/adversary.js';
 import { deviceInUse, resolvePrecision, type Device } from '../training/device.js';
 import { evaluateWithBar, type Evaluation, type EvaluationSet } from '../training/evaluate.js';
 import { beginning, isOver } from '../training/loop.js';
@@ -255,7 +256,7 @@ function techniquesOf({ task }: Prepared, { variables }: Network): Techniques {
   const settings = task.config.training;
   return {
     emaDecay: settings.ema_decay,
-    fgmEpsilon: settings.fgm_epsilon,
+    adversary: adversaryOf(settings),
     gradientAccumulation: settings.gradient_accumulation,
     frozen: frozenVariables(variables, settings),
     rateFactors: rateFactorsOf(variables, settings),
@@ -274,6 +275,7 @@ function startTrainer(
     beta2: settings.adam_beta2,
     epsilon: settings.adam_epsilon,
     weightDecay: settings.weight_decay,
+    biasCorrection: settings.adam_bias_correction,
   };
   const program = trainingProgram({
     network,

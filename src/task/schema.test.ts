@@ -38,9 +38,11 @@ describe('task schema', () => {
       adam_beta1: 0.9,
       adam_beta2: 0.999,
       adam_epsilon: 1e-8,
+      adam_bias_correction: true,
       gradient_accumulation: 1,
       ema_decay: 0,
       fgm_epsilon: 0,
+      pgd_steps: 0,
       layer_decay: 1,
       label_smoothing: 0,
       focal_gamma: 0,
@@ -187,6 +189,13 @@ describe('task schema', () => {
       expect(issues({ ...sets, training: { [key]: value } }), key).to.have.key(`training.${key}`);
     }
     expect(accepted(accepted(sets))).to.deep.equal(accepted(sets));
+  });
+
+  it('has one adversary, and the keys of PGD for that alone', () => {
+    const pgd = { pgd_steps: 3, pgd_alpha: 0.3, pgd_epsilon: 1 };
+    expect(issues(withTraining(pgd))).to.deep.equal({});
+    expect(issues(withTraining({ ...pgd, pgd_steps: 0 }))).to.have.keys('training.pgd_alpha', 'training.pgd_epsilon');
+    expect(issues(withTraining({ ...pgd, fgm_epsilon: 1 }))).to.have.keys('training.fgm_epsilon');
   });
 
   it('stops early only where there is something to evaluate on', () => {

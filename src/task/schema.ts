@@ -206,6 +206,9 @@ const trainingObject = z.strictObject(
     adam_beta1: number({ min: 0, below: 1 }).default(0.9).describe('decay of the first moment'),
     adam_beta2: number({ min: 0, below: 1 }).default(0.999).describe('decay of the second moment'),
     adam_epsilon: number({ above: 0 }).default(1e-8).describe('added to the root of the second moment'),
+    adam_bias_correction: flag()
+      .default(true)
+      .describe("whether Adam makes up for its moments' start from 0; false: the arithmetic of Google's BERT"),
     gradient_accumulation: wholeNumber({ min: 1 })
       .default(1)
       .describe('batches of a step, one after the other: as one batch so many times as large, in the memory of one'),
@@ -215,6 +218,14 @@ const trainingObject = z.strictObject(
     fgm_epsilon: number({ min: 0 })
       .default(0)
       .describe('FGM (Miyato et al. 2017): size of the adversarial step on the word embeddings; 0: off'),
+    pgd_steps: wholeNumber({ min: 0 })
+      .default(0)
+      .describe('PGD (Madry et al. 2018): adversarial steps on the word embeddings, each a pass more; 0: off'),
+    pgd_alpha: number({ above: 0 }).optional().meta({ default: 0.3 }).describe('of PGD: the size of a step'),
+    pgd_epsilon: number({ above: 0 })
+      .optional()
+      .meta({ default: 1 })
+      .describe('of PGD: how far all steps together may go'),
     freeze: z
       .array(text(patternForm), `expected a list, each ${patternForm}`)
       .optional()
@@ -260,6 +271,9 @@ const trainingObject = z.strictObject(
 
 const { schedule, polynomial_power, end_learning_rate, learning_rate } = trainingObject.shape;
 const scheduleKeys = z.looseObject({ schedule, polynomial_power, end_learning_rate, learning_rate });
+const { fgm_epsilon, pgd_steps, pgd_alpha, pgd_epsilon } = trainingObject.shape;
+const adversaryKeys = z.looseObject({ fgm_epsilon, pgd_steps, pgd_alpha, pgd_epsilon });
+const pgdOnly = 'expected none without pgd_steps';
 const polynomialOnly = 'expected none (it belongs to schedule: polynomial)';
 
 const trainingSchema = trainingObject
@@ -283,6 +297,21 @@ const trainingSchema = trainingObject
     path: ['end_learning_rate'],
     error: 'expected at most learning_rate',
     ...ifGood(scheduleKeys),
+  })
+  .refine((training) => training.pgd_steps > 0 || training.pgd_alpha === undefined, {
+    path: ['pgd_alpha'],
+    error: pgdOnly,
+    ...ifGood(adversaryKeys),
+  })
+  .refine((training) => training.pgd_steps > 0 || training.pgd_epsilon === undefined, {
+    path: ['pgd_epsilon'],
+    error: pgdOnly,
+    ...ifGood(adversaryKeys),
+  })
+  .refine((training) => training.pgd_steps === 0 || training.fgm_epsilon === 0, {
+    path: ['fgm_epsilon'],
+    error: 'expected 0 or absent, because pgd_steps is given: one of both',
+    ...ifGood(adversaryKeys),
   })
   .refine((training) => training.label_smoothing === 0 || training.focal_gamma === 0, {
     path: ['label_smoothing'],

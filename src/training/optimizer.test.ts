@@ -122,6 +122,14 @@ describe('clipByGlobalNorm', () => {
 });
 
 describe('adamWFactors', () => {
+  it("without correction are those of Google's BERT at every step", () => {
+    const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weightDecay: 0.1, biasCorrection: false };
+    for (const t of [1, 2, 1000]) {
+      const factors = adamWFactors(settings, 0.01, t);
+      expect(factors).to.deep.equal({ stepSize: 0.01, epsilon: 1e-6, decayFactor: 1 - 0.001 });
+    }
+  });
+
   it('correct the bias of the first step exactly, and vanish later', () => {
     const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
     const first = adamWFactors(settings, 0.01, 1);

@@ -7,13 +7,15 @@ export interface AdamWSettings {
   readonly beta2: number;
   readonly epsilon: number;
   readonly weightDecay: number;
+  /** Whether the moments' start from 0 is made up for; absent: true. Google's BERT does not (`optimization.py`). */
+  readonly biasCorrection?: boolean;
 }
 
 /** What changes from step to step: scalars, computed in double precision on the host. */
 export interface AdamWFactors {
-  /** learning rate * sqrt(1 - beta2^t) / (1 - beta1^t) */
+  /** learning rate * sqrt(1 - beta2^t) / (1 - beta1^t); without bias correction the learning rate */
   readonly stepSize: number;
-  /** epsilon * sqrt(1 - beta2^t) */
+  /** epsilon * sqrt(1 - beta2^t); without bias correction epsilon */
   readonly epsilon: number;
   /** 1 - learning rate * weight decay */
   readonly decayFactor: number;
@@ -25,11 +27,13 @@ export interface AdamWFactors {
  * beta2 is rounded to float32 first, as the kernel uses it: 1 - beta2 would differ by 1e-5 otherwise.
  */
 export function adamWFactors(settings: AdamWSettings, learningRate: number, t: number): AdamWFactors {
+  const decayFactor = 1 - learningRate * settings.weightDecay;
+  if (settings.biasCorrection === false) return { stepSize: learningRate, epsilon: settings.epsilon, decayFactor };
   const correction = Math.sqrt(1 - Math.fround(settings.beta2) ** t);
   return {
     stepSize: (learningRate * correction) / (1 - Math.fround(settings.beta1) ** t),
     epsilon: settings.epsilon * correction,
-    decayFactor: 1 - learningRate * settings.weightDecay,
+    decayFactor,
   };
 }
 

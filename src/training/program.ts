@@ -192,14 +192,14 @@ function accumulateFunction({ network, techniques = plainStep }: TrainingProgram
 
 /**
  * The mean loss of a batch, and its gradient with respect to each of the network's variables that are trained, in their
- * order. With FGM, to each gradient is added that of the loss at perturbed word embeddings (adversary.ts), with dropout
+ * order. With an adversary, to each gradient is added that of the loss at perturbed word embeddings (adversary.ts), with dropout
  * masks of its own.
  */
 export function lossAndGradients(
   network: Network,
   inputs: NamedTensors,
   variables: Pick<VariableScope, 'read'>,
-  { fgmEpsilon, frozen }: Pick<Techniques, 'fgmEpsilon' | 'frozen'> = plainStep,
+  { adversary, frozen }: Pick<Techniques, 'adversary' | 'frozen'> = plainStep,
 ): { loss: Tensor; gradients: Tensor[] } {
   const dropout = seededDropout(inputs.dropoutSeed!);
   const differentiate = (weights: ReadonlyMap<string, Tensor>, names: readonly string[]) => {
@@ -213,14 +213,19 @@ export function lossAndGradients(
   const values = new Map(network.variables.map(({ name }) => [name, variables.read(name)]));
   const names = trainedNames(network, { frozen });
   const table = [...values.keys()].find(isWordTable);
-  if (fgmEpsilon === 0 || table === undefined) {
+  if (adversary === undefined || table === undefined) {
     const { loss, gradients } = differentiate(values, names);
     return { loss, gradients: [...gradients.values()] };
   }
   // The table is perturbed even where it is frozen.
   const { loss, gradients } = differentiate(values, names.includes(table) ? names : [...names, table]);
-  const moved = tf.add(values.get(table)!, perturbation(gradients.get(table)!, fgmEpsilon));
-  const { gradients: adversarial } = differentiate(new Map([...values, [table, moved]]), names);
+  let moved = perturbation(gradients.get(table)!, adversary);
+  const gradientsThere = (wanted: readonly string[]): ReadonlyMap<string, Tensor> =>
+    differentiate(new Map([...values, [table, tf.add(values.get(table)!, moved)]]), wanted).gradients;
+  for (let step = 1; step < adversary.steps; step++) {
+    moved = perturbation(gradientsThere([table]).get(table)!, adversary, moved);
+  }
+  const adversarial = gradientsThere(names);
   return { loss, gradients: names.map((name) => tf.add(gradients.get(name)!, adversarial.get(name)!)) };
 }
 

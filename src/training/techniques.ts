@@ -1,12 +1,14 @@
+import type { Adversary } from './adversary.js';
+
 /**
- * What a training step may do besides the plain one. 0 (of `gradientAccumulation` 1) turns a technique off; the graph is
- * then the very one that it was without.
+ * What a training step may do besides the plain one. 0 (of `gradientAccumulation` 1), undefined or nothing in it turns a
+ * technique off; the graph is then the very one that it was without.
  */
 export interface Techniques {
   /** Of the moving average of the weights, from 0 to below 1 (average.ts). */
   readonly emaDecay: number;
-  /** The size of the adversarial step on the word embeddings (adversary.ts). */
-  readonly fgmEpsilon: number;
+  /** What perturbs the word embeddings (adversary.ts). */
+  readonly adversary: Adversary | undefined;
   /** Batches of a step (accumulation.ts). */
   readonly gradientAccumulation: number;
   /** The names of variables that are not trained. */
@@ -17,7 +19,7 @@ export interface Techniques {
 
 export const plainStep: Techniques = {
   emaDecay: 0,
-  fgmEpsilon: 0,
+  adversary: undefined,
   gradientAccumulation: 1,
   frozen: new Set(),
   rateFactors: new Map(),

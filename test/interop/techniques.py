@@ -46,20 +46,54 @@ def schedule_of(optimizer, settings):
     return get_linear_schedule_with_warmup(optimizer, warmup, total)
 
 
-class FGM:
+class Adversary:
     """kexue.fm/archives/7234 and bert4pytorch: the whole table of words is moved along its gradient, and back."""
 
     def __init__(self, model):
         self.table = model.bert.embeddings.word_embeddings.weight
 
-    def attack(self, epsilon):
-        self.backup = self.table.data.clone()
+    def attack(self, size):
         norm = torch.linalg.norm(self.table.grad)
         if norm != 0 and not torch.isnan(norm):
-            self.table.data.add_(epsilon * self.table.grad / norm)
+            self.table.data.add_(size * self.table.grad / norm)
 
-    def restore(self):
-        self.table.data.copy_(self.backup)
+    def project(self, radius):
+        moved = self.table.data - self.backup
+        if torch.linalg.norm(moved) > radius:
+            self.table.data = self.backup + radius * moved / torch.linalg.norm(moved)
+
+    def fgm(self, model, batch, epsilon):
+        self.backup = self.table.data.clone()
+        self.attack(epsilon)
+        model(**batch).loss.backward()
+        self.table.data = self.backup
+
+    def pgd(self, model, batch, steps, alpha, epsilon):
+        self.backup = self.table.data.clone()
+        clean = [parameter.grad.clone() for parameter in model.parameters()]
+        for step in range(steps):
+            self.attack(alpha)
+            self.project(epsilon)
+            if step < steps - 1:
+                model.zero_grad()
+            else:
+                for parameter, gradient in zip(model.parameters(), clean):
+                    parameter.grad = gradient
+            model(**batch).loss.backward()
+        self.table.data = self.backup
+
+
+class GoogleAdam(torch.optim.Optimizer):
+    """google-research/bert `optimization.py`: no bias correction, decay beside the Adam step."""
+
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                state = self.state[p]
+                m = state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * p.grad
+                v = state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * p.grad**2
+                p.data -= group["lr"] * (m / (v.sqrt() + group["eps"]) + group["weight_decay"] * p.data)
 
 
 def groups(model, request):
@@ -77,14 +111,17 @@ def groups(model, request):
 
 def train(model, request):
     settings = request["settings"]
-    optimizer = torch.optim.AdamW(
-        groups(model, request),
-        lr=settings["learningRate"],
-        betas=(settings["beta1"], settings["beta2"]),
-        eps=settings["epsilon"],
-    )
+    defaults = {
+        "lr": settings["learningRate"],
+        "betas": (settings["beta1"], settings["beta2"]),
+        "eps": settings["epsilon"],
+    }
+    if settings["biasCorrection"]:
+        optimizer = torch.optim.AdamW(groups(model, request), **defaults)
+    else:
+        optimizer = GoogleAdam(groups(model, request), defaults)
     schedule = schedule_of(optimizer, settings)
-    fgm = FGM(model)
+    adversary, attack = Adversary(model), settings.get("adversary")
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     losses, norms, rates, history = [], [], [], []
     model.train()
@@ -92,10 +129,10 @@ def train(model, request):
         batch = together(batches, request["head"])
         loss = model(**batch).loss
         loss.backward()
-        if settings["fgmEpsilon"] > 0:
-            fgm.attack(settings["fgmEpsilon"])
-            model(**batch).loss.backward()
-            fgm.restore()
+        if attack and attack["radius"] is None:
+            adversary.fgm(model, batch, attack["size"])
+        elif attack:
+            adversary.pgd(model, batch, attack["steps"], attack["size"], attack["radius"])
         norms.append(torch.nn.utils.clip_grad_norm_(trained, settings["maxGradNorm"]).item())
         rates.append(schedule.get_last_lr()[0] / optimizer.param_groups[0]["factor"])
         optimizer.step()

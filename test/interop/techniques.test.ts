@@ -10,6 +10,7 @@ import { createRandom } from '../../src/data/random.js';
 import { sequenceClassifier, tokenClassifier, type Network } from '../../src/models/network.js';
 import type { TrainingConfig } from '../../src/task/schema.js';
 import { lossCountOf } from '../../src/training/accumulation.js';
+import { fgm } from '../../src/training/adversary.js';
 import { readAllWeights } from '../../src/training/finished-model.js';
 import { trainingProgram } from '../../src/training/program.js';
 import { scheduleShare, type ScheduleSettings } from '../../src/training/schedule.js';
@@ -20,13 +21,14 @@ import { askPython } from './python.js';
 import { readConfig, tinyBatch, tinyConfig, tinyLabels, transformersName } from './tiny-model.js';
 
 const steps = 10;
-const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.3 };
+const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.3 };
 const rate = { learningRate: 0.003, maxGradNorm: 1 };
 
 interface Case {
   readonly techniques?: Partial<Techniques>;
   readonly schedule?: Partial<ScheduleSettings>;
   readonly head?: 'sequence' | 'token';
+  readonly biasCorrection?: boolean;
   readonly variables?: Partial<Pick<TrainingConfig, 'freeze' | 'layer_decay' | 'rate_factors'>>;
 }
 
@@ -98,7 +100,8 @@ function planOf({ head = 'sequence', ...given }: Case, { variables }: Network) {
   const perStep = techniques.gradientAccumulation;
   const batches = randomBatches(steps * perStep, head === 'token' ? 'token' : 'example');
   const batchesOf = Array.from({ length: steps }, (_, step) => batches.slice(step * perStep, (step + 1) * perStep));
-  return { head, techniques, schedule, batchesOf };
+  const optimizer = { ...adamW, biasCorrection: given.biasCorrection ?? true };
+  return { head, techniques, schedule, batchesOf, optimizer };
 }
 
 const networkOf = ({ head }: Case, start: string): Network =>
@@ -106,7 +109,7 @@ const networkOf = ({ head }: Case, start: string): Network =>
 
 function trainHere(given: Case, start: string): Trained {
   const network = networkOf(given, start);
-  const { techniques, schedule, batchesOf } = planOf(given, network);
+  const { techniques, schedule, batchesOf, optimizer } = planOf(given, network);
   const { maxGradNorm } = rate;
   const program = trainingProgram({ network, precision: 'fp32', optimizer, maxGradNorm, techniques });
   const trainer = openTrainer(program, { optimizer, seed: 1, techniques, lossCount: lossCountOf(network, undefined) });
@@ -149,8 +152,10 @@ const cases = {
   'do without any': {},
   'end with the average of the weights': { techniques: { emaDecay: 0.8 } },
   'end with the average of few steps, in which the first weights have no part': { techniques: { emaDecay: 0.999 } },
-  'take FGM steps': { techniques: { fgmEpsilon: 0.7 } },
-  'take FGM steps and average them': { techniques: { emaDecay: 0.9, fgmEpsilon: 1 } },
+  'take FGM steps': { techniques: { adversary: fgm(0.7) } },
+  'take FGM steps and average them': { techniques: { emaDecay: 0.9, adversary: fgm(1) } },
+  'take PGD steps': { techniques: { adversary: { steps: 3, size: 0.3, radius: 0.7 } } },
+  "take Adam's steps as Google's BERT does": { biasCorrection: false },
   'take the steps of batches three times as large': { techniques: { gradientAccumulation: 3 } },
   'take those of larger batches with more labelled words in one part than in another': {
     head: 'token',
@@ -159,7 +164,7 @@ const cases = {
   'leave what is frozen alone': { variables: { freeze: ['*/embeddings/*', '*/layer_0/*'] } },
   'perturb and average with a frozen table': {
     variables: { freeze: ['*/word_embeddings'] },
-    techniques: { emaDecay: 0.9, fgmEpsilon: 0.7 },
+    techniques: { emaDecay: 0.9, adversary: fgm(0.7) },
   },
   'take layers at rates of their own': { variables: { layer_decay: 0.6, rate_factors: { 'classifier/*': 3 } } },
   'follow a cosine': { schedule: { decay: { kind: 'cosine' } } },
@@ -179,7 +184,7 @@ describe(`${steps} training steps with techniques compared with PyTorch`, () => 
     const model = { folder: start, config: tinyConfig, files };
     askPython('reference_model.py', { models: [model], batch: tinyBatch }, z.unknown());
     const requests = titles.map((title, i) => {
-      const { head, techniques, schedule, batchesOf } = planOf(cases[title], networkOf(cases[title], start));
+      const { head, techniques, schedule, batchesOf, optimizer } = planOf(cases[title], networkOf(cases[title], start));
       const { variables } = networkOf(cases[title], start);
       const nameOf = new Map(variables.map((spec) => [spec.name, transformersName(spec).name]));
       return {
