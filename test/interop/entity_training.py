@@ -44,7 +44,7 @@ def main():
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     BertForTokenClassification(config).save_pretrained(request["folder"])
     model = BertForTokenClassification.from_pretrained(request["folder"])
-    losses = train(model, request["settings"], request["batches"])["losses"]
+    losses = train(model, "token", request["settings"], request["batches"])["losses"]
     predicted = predict(model, request["windows"], request["gold"], labels)
     json.dump({"losses": losses, "f1": float(f1_score(request["gold"], predicted, zero_division=0))}, sys.stdout)
 

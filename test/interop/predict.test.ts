@@ -282,7 +282,7 @@ describe('t4 predict beside Transformers', () => {
       .split('\n');
     expect(predictions).to.have.length(texts.length);
     const tokens = await t4('test', '--checkpoint', join(folder, 'bert-token'), '--data', data, ...columns);
-    expect(tokens).to.include({ code: 2, stdout: '' });
-    expect(tokens.stderr).to.contain('--text-column: got sentence, expected a position counted from 0');
+    expect(tokens, tokens.stderr).to.include({ code: 3, stdout: '' });
+    expect(tokens.stderr).to.contain('gold.jsonl:1: got gold "LABEL_');
   });
 });
