@@ -87,6 +87,23 @@ describe('t4 finetune --model hf:', () => {
     }
   });
 
+  it("fetches fairseq's files, and they are a model", async () => {
+    const [model, tokenizer] = [join('test/fixtures/checkpoints/fairseq'), join('test/fixtures/tokenization/fairseq')];
+    const small = (name: string): HostedFile => ({ content: readFileSync(join(tokenizer, name)), lfs: false });
+    const theirs = {
+      NOTE: text('of Meta AI'),
+      'model.pt': weights(readFileSync(join(model, 'model.pt'))),
+      'dict.txt': small('dict.txt'),
+      'encoder.json': small('encoder.json'),
+      'vocab.bpe': small('vocab.bpe'),
+    };
+    server.models.set('owner/roberta.tiny', { files: theirs, commit, refs: ['main'] });
+    const output = join(folder, 'converted');
+    const ran = await t4('convert', '--to', 'huggingface', 'hf:owner/roberta.tiny', '--output', output);
+    expect(ran.code, ran.stderr).to.equal(0);
+    expect(readdirSync(output)).to.include.members(['config.json', 'model.safetensors', 'vocab.json', 'merges.txt']);
+  });
+
   it('takes a source of the task file, with a revision', async () => {
     const other = writeTinyTask(join(folder, 'other'), { model: { source: 'hf:owner/tiny@main' } });
     const ran = await t4('finetune', '--task', other.file, '--output', join(folder, 'run'), '--dry-run', '--json');

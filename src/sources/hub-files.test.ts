@@ -34,6 +34,16 @@ describe('files of a repository', () => {
       ],
     ],
     [
+      'the files of fairseq, where there is nothing else',
+      ['model.pt', 'dict.txt', 'encoder.json', 'vocab.bpe'],
+      ['dict.txt', 'encoder.json', 'vocab.bpe', 'model.pt'],
+    ],
+    [
+      'no weights of fairseq where there are others',
+      ['model.pt', 'model.safetensors', 'config.json', 'vocab.json', 'merges.txt'],
+      ['config.json', 'vocab.json', 'merges.txt', 'model.safetensors'],
+    ],
+    [
       'shards with their index',
       [shard(2, 2), 'config.json', shard(1, 2), 'model.safetensors.index.json', 'pytorch_model.bin'],
       ['config.json', 'model.safetensors.index.json', shard(1, 2), shard(2, 2)],
@@ -92,6 +102,7 @@ describe('files of a repository', () => {
     expect(missingPart(['config.json', 'model.onnx'])).to.contain('weights');
     expect(missingPart(['model.safetensors'])).to.equal('config.json');
     expect(missingPart(['model.safetensors', 'config.json'])).to.equal(undefined);
+    expect(missingPart(['model.pt', 'dict.txt'])).to.equal(undefined);
   });
 
   it('have a vocabulary or not', () => {

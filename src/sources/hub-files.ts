@@ -2,6 +2,9 @@ import { UserError } from '../errors.js';
 
 /** Which files of a repository a model consists of; all functions are pure. Names are those in the repository's root. */
 
+/** The tokenizer of fairseq's RoBERTa, beside `model.pt`, which has its configuration in it. */
+const fairseqFiles = ['dict.txt', 'encoder.json', 'vocab.bpe'];
+
 const tokenizerFiles = [
   'tokenizer.json',
   'tokenizer_config.json',
@@ -12,16 +15,28 @@ const tokenizerFiles = [
   'merges.txt',
   'spiece.model',
   'sentencepiece.bpe.model',
+  '30k-clean.model',
+  ...fairseqFiles,
 ];
 
 /** Each of them is enough to make a tokenizer of. */
-const vocabularies = ['tokenizer.json', 'vocab.txt', 'vocab.json', 'spiece.model', 'sentencepiece.bpe.model'];
+const vocabularies = [
+  'tokenizer.json',
+  'vocab.txt',
+  'vocab.json',
+  'spiece.model',
+  'sentencepiece.bpe.model',
+  '30k-clean.model',
+  'dict.txt',
+];
 
 /** Google's checkpoints name their configuration after the model. */
 const configs = ['config.json', 'bert_config.json', 'albert_config.json'];
 
 /** What t4 adds to the models that it writes: labels and how the text was cut. */
 const modelCard = 't4.json';
+
+const fairseqWeights = 'model.pt';
 
 const tensorFlowFile = /^(.+\.ckpt(?:-\d+)?)\.(?:index|data-\d{5}-of-\d{5})$/;
 
@@ -39,7 +54,7 @@ export function neededFiles(all: readonly string[]): string[] {
 export function missingPart(all: readonly string[]): string | undefined {
   const weights = weightFiles(all);
   if (weights.length === 0) return 'weights that t4 reads';
-  if (!configs.some((name) => all.includes(name))) return 'config.json';
+  if (weights[0] !== fairseqWeights && !configs.some((name) => all.includes(name))) return 'config.json';
   return undefined;
 }
 
@@ -55,6 +70,7 @@ function weightFiles(all: readonly string[]): string[] {
     single('pytorch_model.bin'),
     shards(all, 'pytorch_model', 'bin'),
     tensorFlowCheckpoint(all),
+    single(fairseqWeights),
   ];
   return candidates.find((files) => files.length > 0) ?? [];
 }
