@@ -2,16 +2,11 @@ import { basename } from 'node:path';
 import { collectLabels } from '../data/labels.js';
 import type { TaskKind } from '../task/schema.js';
 import { formatCount, plural } from '../ui/format.js';
+import type { Choice } from './choice.js';
 import type { DataSet } from './data-set.js';
 import type { Language } from './language.js';
 import { chooseMaxLength, type Lengths } from './lengths.js';
 import type { ChosenModel } from './model.js';
-
-/** A value of the task file and the reason for it. */
-export interface Choice<T> {
-  readonly value: T;
-  readonly why: string;
-}
 
 /** All that init decides, in the order of a task file. Paths are as the current directory has them. */
 export interface Choices {

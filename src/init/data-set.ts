@@ -9,7 +9,7 @@ import { readLabelSets } from '../data/read-label-sets.js';
 import { parseExamples } from '../data/read.js';
 import { UserError } from '../errors.js';
 import { defaultSeparator, type TaskKind } from '../task/schema.js';
-import type { Choice } from './choose.js';
+import type { Choice } from './choice.js';
 import { countLabels, findColumns, fits, NoLabels, type FoundColumns, type WantedColumns } from './columns.js';
 import { detectFormat, formatNames, formatOfName, type FileFormat } from './file-format.js';
 import type { SampleFile } from './lengths.js';

@@ -1,6 +1,7 @@
 import { dirname, relative, resolve, sep } from 'node:path';
 import { parseModelSource } from '../sources/source.js';
-import type { Choice, Choices } from './choose.js';
+import type { Choice } from './choice.js';
+import type { Choices } from './choose.js';
 
 /**
  * The text of a task file, each key with its reason above it.
