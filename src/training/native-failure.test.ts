@@ -27,8 +27,8 @@ describe('what TensorFlow throws', () => {
       kind: 'outOfMemory',
       text: 'the memory does not suffice for a training step with 32 x 128 tokens (batch size x length)',
       hint:
-        'Half the batch needs about half of it: --set training.batch_size=16. ' +
-        'Or a smaller model.max_length (texts of this batch have up to 128 tokens).',
+        'Half the batch needs about half of it: --set training.batch_size=16; with training.gradient_accumulation ' +
+        'doubled it is the same training. Or a smaller model.max_length (texts of this batch have up to 128 tokens).',
     });
   });
 

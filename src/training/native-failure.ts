@@ -49,7 +49,8 @@ function outOfMemory(activity: NativeActivity): UserError {
   const half = Math.floor(size / 2);
   const hint =
     activity.kind === 'train' && half > 0
-      ? `Half the batch needs about half of it: --set training.batch_size=${half}. Or ${shorter}.`
+      ? `Half the batch needs about half of it: --set training.batch_size=${half}; with training.gradient_accumulation ` +
+        `doubled it is the same training. Or ${shorter}.`
       : `What helps is ${shorter}, or more memory.`;
   return new UserError('outOfMemory', message, hint);
 }
