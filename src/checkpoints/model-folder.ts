@@ -1,13 +1,14 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
-import type { ModelConfig, ModelType } from '../models/model-config.js';
+import type { ModelConfig } from '../models/model-config.js';
 import type { VariableSpec } from '../models/variables.js';
 import { UserError } from '../errors.js';
 import { huggingFaceNames } from './huggingface-names.js';
 import { readJson, writeJson } from './json.js';
 import { writeSafetensors } from './safetensors.js';
 import { transpose } from './transpose.js';
+import { classPrefixes } from './write-config.js';
 
 /**
  * A fine-tuned model on disk: a Hugging Face folder (config.json, model.safetensors, tokenizer files) and `t4.json`,
@@ -49,16 +50,6 @@ export function readModelCard(folder: string): ModelCard {
   if (!parsed.success) throw new UserError('files', `${path}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
-
-/** Transformers' classes; for albert_zh it has none, and this one is named alike. */
-const classPrefixes: Readonly<Record<ModelType, string>> = {
-  bert: 'Bert',
-  albert: 'Albert',
-  albert_zh: 'AlbertZh',
-  distilbert: 'DistilBert',
-  roberta: 'Roberta',
-  electra: 'Electra',
-};
 
 /** Writes everything but the weights: config.json with the labels, t4.json, copies of the tokenizer's files. */
 export function writeModelHead(

@@ -9,7 +9,8 @@ import type { Part, WritePlan } from './write-plan.js';
 
 /** The configuration of a model that is written: Transformers' `config.json`, and Google's `bert_config.json`. */
 
-const prefixes: Readonly<Record<ModelType, string>> = {
+/** What Transformers' classes of a family begin with; for albert_zh it has none, and this one is named alike. */
+export const classPrefixes: Readonly<Record<ModelType, string>> = {
   bert: 'Bert',
   albert: 'Albert',
   albert_zh: 'AlbertZh',
@@ -59,11 +60,11 @@ export function architectureOf({ config, parts }: WritePlan, source: unknown): A
   const family = config.model_type;
   const named = hintSchema.safeParse(source).data?.architectures?.[0];
   const possible = modelClasses(family).filter((each) => each.parts.every((part) => parts.has(part)));
-  const hinted = possible.find(({ suffix }) => named === prefixes[family] + suffix);
+  const hinted = possible.find(({ suffix }) => named === classPrefixes[family] + suffix);
   const chosen = hinted ?? possible[0]!;
   const beside = [...parts].filter((part) => !chosen.parts.includes(part));
   return {
-    name: prefixes[family] + chosen.suffix,
+    name: classPrefixes[family] + chosen.suffix,
     isEncoder: chosen.suffix === 'Model' && beside.length === 0,
     beside,
   };
