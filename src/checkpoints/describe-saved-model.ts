@@ -1,11 +1,9 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { z } from 'zod';
 import { UserError } from '../errors.js';
 import { dtypeOfNumber } from '../graph/dtypes.js';
-import { SavedModelMessage } from '../graph/proto.js';
-import { readSmallFile } from '../small-file.js';
-import { damagedFile, fileSize, printable } from './file-bytes.js';
+import { fileSize, printable } from './file-bytes.js';
+import { readMetaGraph, type SavedPorts } from './meta-graph.js';
 
 /** A SavedModel, read without TensorFlow. */
 
@@ -47,20 +45,6 @@ export function findSavedModel(path: string): { folder: string; versions: number
 
 const fileName = 'saved_model.pb';
 
-const shapeSchema = z.object({ dim: z.array(z.object({ size: z.number() })), unknownRank: z.boolean() }).nullable();
-const portsSchema = z.record(z.string(), z.object({ dtype: z.int(), tensorShape: shapeSchema }));
-const savedModelSchema = z.object({
-  metaGraphs: z
-    .array(
-      z.object({
-        metaInfoDef: z.object({ tags: z.array(z.string()), tensorflowVersion: z.string() }).nullable(),
-        graphDef: z.object({ node: z.array(z.unknown()) }).nullable(),
-        signatureDef: z.record(z.string(), z.object({ inputs: portsSchema, outputs: portsSchema })),
-      }),
-    )
-    .min(1),
-});
-
 // protobuf's own limit is 2 GiB; weights are beside the graph, so that it is never near.
 const mostBytes = 512 * 2 ** 20;
 
@@ -70,8 +54,7 @@ export function describeSavedModel(folder: string, versions: readonly number[]):
   if (fileSize(path) > mostBytes) {
     throw new UserError('files', `${path} has ${fileSize(path)} bytes, expected a graph of at most ${mostBytes}`);
   }
-  const [graph] = decode(path).metaGraphs;
-  if (graph === undefined) throw damagedFile(path, 'no graph in it');
+  const graph = readMetaGraph(path);
   return {
     path,
     versions,
@@ -86,20 +69,7 @@ export function describeSavedModel(folder: string, versions: readonly number[]):
   };
 }
 
-function decode(path: string): z.infer<typeof savedModelSchema> {
-  const bytes = readSmallFile(path);
-  let message: unknown;
-  try {
-    message = SavedModelMessage.toObject(SavedModelMessage.decode(bytes), { longs: Number, defaults: true });
-  } catch (error) {
-    throw damagedFile(path, `not a SavedModel: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  const parsed = savedModelSchema.safeParse(message);
-  if (parsed.success) return parsed.data;
-  throw damagedFile(path, `not a SavedModel: ${z.prettifyError(parsed.error)}`);
-}
-
-const portsOf = (ports: z.infer<typeof portsSchema>): PortDescription[] =>
+const portsOf = (ports: SavedPorts): PortDescription[] =>
   Object.entries(ports).map(([name, { dtype, tensorShape: shape }]) => ({
     name: printable(name),
     dtype: dtypeOfNumber(dtype) ?? `DT_${dtype}`,

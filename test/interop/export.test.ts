@@ -3,19 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { writeModelHead, writeModelWeights, type ModelCard } from '../../src/checkpoints/model-folder.js';
+import type { ModelCard } from '../../src/checkpoints/model-folder.js';
 import type { Batch } from '../../src/data/batches.js';
 import { createRandom } from '../../src/data/random.js';
 import { ownAnswers } from '../../src/export/answers.js';
 import { servedLabels } from '../../src/export/served-model.js';
 import { transitionRules, type TransitionRules } from '../../src/models/crf-rules.js';
 import { modelConfigSchema, type ModelConfig } from '../../src/models/model-config.js';
-import { sequenceClassifier, tokenClassifier, type Network } from '../../src/models/network.js';
+import { sequenceClassifier, tokenClassifier } from '../../src/models/network.js';
 import { loadTokenizer } from '../../src/tokenization/load.js';
 import { entityNetwork } from '../../src/training/entity-task.js';
 import { finishedNetwork, loadFinishedModel, openFinishedModel } from '../../src/training/finished-model.js';
 import { t4 } from '../support/t4.js';
 import { askPython } from './python.js';
+import { writeRandomModel } from './random-model.js';
 
 const texts = [
   'The quick brown fox jumps over the lazy dog near Paris.',
@@ -113,18 +114,6 @@ function batchOf(size: number, length: number, vocabulary: number, types: number
   };
 }
 
-/** A model as t4 finetune leaves it, with random weights. */
-function writeModel(folder: string, config: ModelConfig, network: Network, card: ModelCard, tokenizer: string): void {
-  writeModelHead(folder, config, card, loadTokenizer(tokenizer).files);
-  const random = createRandom(5);
-  writeModelWeights(folder, config, network.variables, (name) => {
-    const { shape } = network.variables.find((spec) => spec.name === name)!;
-    const around = name.endsWith('/gamma') ? 1 : 0;
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    return Float32Array.from({ length: size }, () => around + (random(2001) - 1000) / 1500);
-  });
-}
-
 const small = {
   hidden_size: 12,
   num_hidden_layers: 2,
@@ -148,15 +137,30 @@ describe('t4 export beside TensorFlow and Transformers', () => {
     const common = { version: 1, maxLength: 128, precision: 'fp32' } as const;
     const ofTexts = sequenceClassifier(albertZh, 3);
     const three = { ...common, labels: ['a', 'b', '三'] };
-    writeModel(model('albert_zh-sequence'), albertZh, ofTexts, { ...three, task: 'classification' }, tokenizer);
+    writeRandomModel(
+      model('albert_zh-sequence'),
+      { config: albertZh, network: ofTexts, card: { ...three, task: 'classification' } },
+      tokenizer,
+      1500,
+    );
     const sets: ModelCard = { ...three, task: 'multi-label-classification', threshold: 0.4 };
-    writeModel(model('albert_zh-sets'), albertZh, ofTexts, sets, tokenizer);
+    writeRandomModel(model('albert_zh-sets'), { config: albertZh, network: ofTexts, card: sets }, tokenizer, 1500);
     const words: ModelCard = { ...common, labels: tags, task: 'ner' };
-    writeModel(model('albert_zh-token'), albertZh, tokenClassifier(albertZh, tags.length), words, tokenizer);
+    writeRandomModel(
+      model('albert_zh-token'),
+      { config: albertZh, network: tokenClassifier(albertZh, tags.length), card: words },
+      tokenizer,
+      1500,
+    );
     const bert = modelConfigSchema.parse({ model_type: 'bert', ...small, vocab_size });
     for (const field of ['free', 'ruled'] as const) {
       const network = entityNetwork(bert, { labels: tags, field });
-      writeModel(model(`crf-${field}`), bert, network, { ...words, field }, tokenizer);
+      writeRandomModel(
+        model(`crf-${field}`),
+        { config: bert, network: network, card: { ...words, field } },
+        tokenizer,
+        1500,
+      );
     }
     for (const { name, isForeign } of cases) {
       for (const format of isForeign ? ['saved-model', 'huggingface'] : ['saved-model']) {
