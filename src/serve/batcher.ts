@@ -1,12 +1,10 @@
 import type { Computed } from './model-process.js';
 import { joinedTensors, splitOutputs, type Piece } from './pieces.js';
-import { isFull, planBatch } from './plan-batch.js';
+import { isFull, planBatch, type BatchLimits } from './plan-batch.js';
 import { RestError } from './rest-error.js';
 import type { Tensors } from './tensors-in.js';
 
-export interface BatchSettings {
-  /** Most tokens of a batch, padding included. */
-  readonly budget: number;
+export interface BatchSettings extends BatchLimits {
   /** How long a piece waits for others, in milliseconds, while nothing is computed. */
   readonly timeoutMs: number;
   /** Most rows that may wait. */
@@ -16,8 +14,9 @@ export interface BatchSettings {
 /** A batch that was computed. */
 export interface BatchReport {
   readonly rows: number;
-  /** Padding included. */
+  /** Padding to the longest of a call included. */
   readonly tokens: number;
+  /** Of all its calls. */
   readonly seconds: number;
   /** How long the oldest of its pieces had waited. */
   readonly waitedSeconds: number;
@@ -46,7 +45,7 @@ interface Entry {
 
 export function createBatcher(
   run: (signature: string, inputs: Tensors) => Promise<Computed>,
-  { budget, timeoutMs, mostWaiting }: BatchSettings,
+  { timeoutMs, mostWaiting, ...limits }: BatchSettings,
   report: (batch: BatchReport) => void,
 ): Batcher {
   let queue: Entry[] = [];
@@ -56,67 +55,82 @@ export function createBatcher(
   // Tokens a second, of the last batches: says when there will be room again.
   let rate = 0;
 
-  const take = (isTaken: (entry: Entry, i: number) => boolean): Entry[] => {
-    const taken = queue.filter(isTaken);
-    queue = queue.filter((entry) => !taken.includes(entry));
-    rowsWaiting -= taken.reduce((sum, { piece }) => sum + piece.rows, 0);
-    return taken;
+  const take = (entries: ReadonlySet<Entry>): void => {
+    queue = queue.filter((entry) => !entries.has(entry));
+    for (const { piece } of entries) rowsWaiting -= piece.rows;
+  };
+
+  /** Those that somebody still waits for. */
+  const wanted = (entries: readonly Entry[]): Entry[] => {
+    for (const { signal, reject } of entries) if (signal.aborted) reject(cancelled());
+    return entries.filter(({ signal }) => !signal.aborted);
   };
 
   /** Begins the next batch, or waits for more to come. */
   const pump = (): void => {
     clearTimeout(timer);
     if (isRunning) return;
-    for (const { reject } of take(({ signal }) => signal.aborted)) reject(cancelled());
+    const kept = new Set(wanted(queue));
+    take(new Set(queue.filter((entry) => !kept.has(entry))));
     const [oldest] = queue;
     if (oldest === undefined) return;
     const pieces = queue.map(({ piece }) => piece);
     const left = oldest.since + timeoutMs - performance.now();
-    if (left > 0 && !isFull(pieces, budget)) {
+    if (left > 0 && !isFull(pieces, limits.budget)) {
       timer = setTimeout(pump, left);
       return;
     }
-    const chosen = new Set(planBatch(pieces, budget));
+    const calls = planBatch(pieces, limits).map((call) => call.map((i) => queue[i]!));
+    take(new Set(calls.flat()));
     isRunning = true;
-    void compute(take((_, i) => chosen.has(i)));
+    void compute(calls, (performance.now() - oldest.since) / 1000);
   };
 
-  const compute = async (batch: readonly Entry[]): Promise<void> => {
-    const pieces = batch.map(({ piece }) => piece);
-    const waitedSeconds = (performance.now() - batch[0]!.since) / 1000;
-    let answers: Tensors[];
-    try {
-      const { outputs, seconds } = await run(pieces[0]!.signature, joinedTensors(pieces, budget));
-      const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0);
-      const tokens = rows * Math.max(...pieces.map(({ length }) => length));
+  const compute = async (calls: readonly Entry[][], waitedSeconds: number): Promise<void> => {
+    let [rows, tokens, seconds] = [0, 0, 0];
+    // What a call answers is handed on when the next one has begun, so that the model has work while answers are written.
+    let answer = (): void => undefined;
+    for (const call of calls) {
+      const entries = wanted(call);
+      const pieces = entries.map(({ piece }) => piece);
+      if (entries.length === 0) continue;
+      try {
+        const running = run(pieces[0]!.signature, joinedTensors(pieces, limits.budget));
+        answer();
+        answer = () => undefined;
+        const computed = await running;
+        const answers = splitOutputs(computed.outputs, pieces);
+        const count = pieces.reduce((sum, piece) => sum + piece.rows, 0);
+        rows += count;
+        tokens += count * Math.max(...pieces.map(({ length }) => length));
+        seconds += computed.seconds;
+        answer = () => {
+          entries.forEach(({ resolve }, i) => {
+            resolve(answers[i]!);
+          });
+        };
+      } catch (error) {
+        await failed(entries, error);
+      }
+    }
+    if (rows > 0) {
       rate = rate === 0 ? tokens / seconds : 0.8 * rate + (0.2 * tokens) / seconds;
       report({ rows, tokens, seconds, waitedSeconds });
-      answers = splitOutputs(outputs, pieces);
-    } catch (error) {
-      isRunning = false;
-      await failed(batch, error);
-      return;
     }
     isRunning = false;
-    // Before anybody is answered, so that the model has work while the answers are written.
     pump();
-    batch.forEach(({ resolve }, i) => {
-      resolve(answers[i]!);
-    });
+    answer();
   };
 
-  /** One bad piece fails the whole batch: each is tried by itself then. */
-  const failed = async (batch: readonly Entry[], error: unknown): Promise<void> => {
-    if (batch.length > 1 && error instanceof RestError && error.code === 'INVALID_ARGUMENT') {
-      isRunning = true;
-      for (const { piece, resolve, reject } of batch) {
-        await run(piece.signature, joinedTensors([piece], budget)).then(({ outputs }) => {
+  /** One bad piece fails its whole call: each is tried by itself then. */
+  const failed = async (entries: readonly Entry[], error: unknown): Promise<void> => {
+    if (entries.length > 1 && error instanceof RestError && error.code === 'INVALID_ARGUMENT') {
+      for (const { piece, resolve, reject } of entries) {
+        await run(piece.signature, joinedTensors([piece], limits.budget)).then(({ outputs }) => {
           resolve(outputs);
         }, reject);
       }
-      isRunning = false;
-    } else for (const { reject } of batch) reject(error);
-    pump();
+    } else for (const { reject } of entries) reject(error);
   };
 
   const retryAfter = (): number => {

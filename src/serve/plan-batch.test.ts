@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { ModelCard } from '../checkpoints/model-folder.js';
+import { createRandom } from '../data/random.js';
 import { createBatcher, type BatchSettings } from './batcher.js';
 import { joinedTensors, paddedRows, pieceOfRow, piecesOfTensors, splitOutputs, type Piece } from './pieces.js';
 import { isFull, planBatch } from './plan-batch.js';
@@ -18,31 +19,61 @@ const piece = (length: number, kind = 'texts', rows = 1): Piece => ({
 
 const alone: Piece = { ...piece(8), kind: undefined };
 
+const ofLengths = (...lengths: number[]): Piece[] => lengths.map((length) => piece(length));
+
 describe('planBatch', () => {
-  it('takes the oldest, and those of like length before the others', () => {
-    expect(
-      planBatch(
-        [8, 64, 8, 16, 64, 8].map((length) => piece(length)),
-        64,
-      ),
-    ).to.deep.equal([0, 2, 3, 5]);
+  const limits = { budget: 64, callCost: 0 };
+
+  it('takes the oldest as they came, as many as fit, and what is larger alone', () => {
+    expect(planBatch(ofLengths(16, 16, 16, 16, 16), limits)).to.deep.equal([[0, 1, 2, 3]]);
+    expect(planBatch(ofLengths(16, 48, 8), limits)).to.deep.equal([[0], [1]]);
+    expect(planBatch(ofLengths(8, 16, 48, 8), limits)).to.deep.equal([[0], [1]]);
+    expect(planBatch(ofLengths(100, 100), limits)).to.deep.equal([[0]]);
+    expect(planBatch([piece(8, 'a', 3), piece(8, 'a', 4), piece(8, 'a', 2)], limits)).to.deep.equal([[0, 1]]);
   });
 
-  it('keeps to the budget, padding included, and takes what is larger alone', () => {
-    expect(
-      planBatch(
-        [8, 16, 16, 16].map((length) => piece(length)),
-        48,
-      ),
-    ).to.deep.equal([0, 1, 2]);
-    expect(planBatch([piece(100), piece(100)], 64)).to.deep.equal([0]);
-    expect(planBatch([piece(8, 'a', 3), piece(8, 'a', 4), piece(8, 'a', 2)], 64)).to.deep.equal([0, 1]);
+  it('computes it in calls of like length, where padding would cost more than a call', () => {
+    const waiting = ofLengths(8, 32, 8, 8, 32, 8);
+    const plan = (callCost: number): number[][] => planBatch(waiting, { budget: 96, callCost });
+    expect(plan(0)).to.deep.equal([
+      [0, 2, 3, 5],
+      [1, 4],
+    ]);
+    // Six rows of 32 would be more than the budget.
+    expect(plan(1000)).to.deep.equal(plan(0));
+    const roomy = (callCost: number): number[][] => planBatch(waiting, { budget: 1000, callCost });
+    expect(roomy(95)).to.deep.equal(plan(0));
+    expect(roomy(97)).to.deep.equal([[0, 1, 2, 3, 4, 5]]);
+  });
+
+  it('finds the cheapest of all cuts', () => {
+    const random = createRandom(1);
+    for (let trial = 0; trial < 200; trial++) {
+      const waiting = ofLengths(...Array.from({ length: 1 + random(12) }, () => 8 * (1 + random(5))));
+      const [budget, callCost] = [40 + random(200), random(100)];
+      const calls = planBatch(waiting, { budget, callCost });
+      const costOf = (call: readonly number[]): number => {
+        const width = Math.max(...call.map((i) => waiting[i]!.length));
+        if (call.length > 1 && call.length * width > budget) return Infinity;
+        return callCost + width * paddedRows(call.length, Math.floor(budget / width));
+      };
+      const costs = (some: readonly (readonly number[])[]): number => some.reduce((sum, call) => sum + costOf(call), 0);
+      const batch = calls.flat().sort((a, b) => waiting[a]!.length - waiting[b]!.length || a - b);
+      const lengths = [...new Set(batch.map((i) => waiting[i]!.length))];
+      const all = Array.from({ length: 2 ** (lengths.length - 1) }, (_, cuts) => {
+        const partOf = (length: number): number =>
+          lengths.slice(0, lengths.indexOf(length)).filter((_, i) => (cuts >> i) % 2 === 1).length;
+        return lengths.map((_, part) => batch.filter((i) => partOf(waiting[i]!.length) === part));
+      });
+      const cheapest = Math.min(...all.map((parts) => costs(parts.filter((part) => part.length > 0))));
+      expect(costs(calls)).to.equal(cheapest);
+    }
   });
 
   it('joins pieces of one kind only, and those without a kind with none', () => {
-    expect(planBatch([piece(8, 'a'), piece(8, 'b'), piece(8, 'a')], 64)).to.deep.equal([0, 2]);
-    expect(planBatch([alone, alone], 64)).to.deep.equal([0]);
-    expect(planBatch([], 64)).to.deep.equal([]);
+    expect(planBatch([piece(8, 'a'), piece(8, 'b'), piece(8, 'a')], limits)).to.deep.equal([[0, 2]]);
+    expect(planBatch([alone, alone], limits)).to.deep.equal([[0]]);
+    expect(planBatch([], limits)).to.deep.equal([]);
   });
 
   it('knows a full batch, for which nothing is waited', () => {
@@ -103,7 +134,7 @@ describe('pieces', () => {
 describe('createBatcher', () => {
   const signal = new AbortController().signal;
   /** A batch begins when it is full, however slow the machine is. */
-  const untilFull = (budget: number): BatchSettings => ({ budget, timeoutMs: 60_000, mostWaiting: 9 });
+  const untilFull = (budget: number): BatchSettings => ({ budget, callCost: 0, timeoutMs: 60_000, mostWaiting: 9 });
   const numbered = (value: number): Piece => ({
     ...piece(1),
     padTokenId: undefined,
@@ -122,6 +153,22 @@ describe('createBatcher', () => {
     expect(sizes).to.deep.equal([3, 1, 1, 1]);
     expect(answers.map(({ status }) => status)).to.deep.equal(['fulfilled', 'rejected', 'fulfilled']);
     expect(batcher.waiting).to.equal(0);
+  });
+
+  it('answers a batch of several calls, and reports it once', async () => {
+    const run = (_: string, { input_ids: x }: Tensors): Promise<{ outputs: Tensors; seconds: number }> =>
+      Promise.resolve({ outputs: { y: { shape: [x!.shape[0]!], data: x!.data.slice(0, x!.shape[0]) } }, seconds: 1 });
+    const reports: unknown[] = [];
+    const batcher = createBatcher(run, untilFull(40), ({ rows, tokens, seconds }) =>
+      reports.push({ rows, tokens, seconds }),
+    );
+    const long = (length: number): Piece => ({
+      ...piece(length),
+      tensors: { input_ids: { shape: [1, length], data: new Int32Array(length).fill(length) } },
+    });
+    const answers = await Promise.all([16, 8, 16].map((length) => batcher.submit([long(length)], signal)));
+    expect(answers.map(([tensors]) => Array.from<unknown>(tensors!.y!.data))).to.deep.equal([[16], [8], [16]]);
+    expect(reports).to.deep.equal([{ rows: 3, tokens: 40, seconds: 2 }]);
   });
 
   it('leaves out what nobody waits for any more', async () => {

@@ -29,8 +29,11 @@ export interface VersionEvents {
   onProcess(version: number, event: Parameters<ModelSettings['onChange']>[0]): void;
 }
 
-/** As `t4 predict` has them: a processor is fastest where a layer stays in its caches, a GPU where it has much to do. */
-const defaultTokens = { cpu: 1024, gpu: 16_384 } as const;
+/** A processor is fastest where a layer stays in its caches, a GPU where it has much to do at once. */
+const limitsOf = {
+  cpu: { budget: 1536, callCost: 48 },
+  gpu: { budget: 16_384, callCost: 2048 },
+} as const;
 
 /** Loads a version beside those that answer. Throws UserError 'files' where its folder is damaged. */
 export async function loadVersion(
@@ -47,10 +50,11 @@ export async function loadVersion(
       events.onProcess(version, event);
     };
     const model = await startModel({ folder, device, onChange });
-    const budget = maxBatchTokens ?? defaultTokens[model.gpu ? 'gpu' : 'cpu'];
+    const limits = limitsOf[model.gpu ? 'gpu' : 'cpu'];
+    const budget = maxBatchTokens ?? limits.budget;
     const batcher = createBatcher(
       model.run.bind(model),
-      { budget, timeoutMs: batchTimeoutMs, mostWaiting: maxQueue },
+      { ...limits, budget, timeoutMs: batchTimeoutMs, mostWaiting: maxQueue },
       (batch) => {
         events.onBatch(version, batch);
       },
