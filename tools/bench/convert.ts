@@ -27,7 +27,7 @@ export async function benchConvert(say: (text: string) => void): Promise<Convers
   try {
     say('convert: making the models');
     mkdirSync(at('huggingface'));
-    writeRandomBert(at('huggingface'));
+    writeRandomBert(at('huggingface'), 'encoder');
     mkdirSync(at('fairseq'));
     await runToEnd(pythonCommand('fairseq_model.py', { path: at('fairseq/model.pt') }), 'cpu');
     const results: ConversionResult[] = [];

@@ -6,14 +6,29 @@ export interface ModelSizes {
   readonly labels: number;
 }
 
-export const bertBase = {
+export interface BertSizes extends ModelSizes {
+  readonly heads: number;
+  readonly vocabulary: number;
+}
+
+export const bertBase: BertSizes = {
   hidden: 768,
   layers: 12,
   heads: 12,
   intermediate: 3072,
   vocabulary: 21128,
   labels: 2,
-} as const;
+};
+
+/** The configuration of a model of these sizes, as its config.json has it. */
+export const bertSettings = ({ hidden, layers, heads, intermediate, vocabulary }: BertSizes) => ({
+  model_type: 'bert',
+  vocab_size: vocabulary,
+  hidden_size: hidden,
+  num_hidden_layers: layers,
+  num_attention_heads: heads,
+  intermediate_size: intermediate,
+});
 
 /**
  * Floating-point operations of all matrix products of one training step, a multiplication and an addition counted as

@@ -32,7 +32,7 @@ export async function benchLoad(rounds: number, say: (text: string) => void): Pr
   const folder = mkdtempSync(join(tmpdir(), 't4-bench-'));
   try {
     say('load: making the model');
-    writeRandomBert(folder);
+    writeRandomBert(folder, 'encoder');
     const loads: Load[] = [];
     for (let round = 1; round <= rounds; round++) {
       say(`load: round ${round} of ${rounds}`);

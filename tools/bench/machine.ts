@@ -7,8 +7,10 @@ import { nodeCommand, python } from './child.js';
 const versionsSchema = z.record(z.string(), z.string());
 
 const versionsScript = `
-import json, sys, torch, transformers
-print(json.dumps({"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__}))
+import json, sys
+from importlib.metadata import version
+packages = ["torch", "transformers", "onnxruntime"]
+print(json.dumps({"python": sys.version.split()[0], **{name: version(name) for name in packages}}))
 `;
 
 /** What was measured, on what. */

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 export const precisions = ['fp32', 'bf16'] as const;
 export type Precision = (typeof precisions)[number];
 
-export const benches = ['step', 'epoch', 'memory', 'load', 'convert', 'predict', 'serve', 'all'] as const;
+export const benches = ['step', 'epoch', 'memory', 'load', 'convert', 'predict', 'inference', 'serve', 'all'] as const;
 export type Bench = (typeof benches)[number];
 
 export interface BenchOptions {
@@ -25,23 +25,25 @@ export interface BenchOptions {
   readonly json: string | undefined;
 }
 
-export const usage = `Usage: npm run bench -- [step|epoch|memory|load|convert|predict|serve|all] [options]
+export const usage = `Usage: npm run bench -- [PART] [options]
 
-t4 beside PyTorch + Transformers, on the same work in the same run. Meaningful on a machine that does nothing else.
-  step     one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
-  epoch    a whole fine-tuning of sst-2-sentences with MiniLM, from the start of the process to its end
-  memory   t4's resident memory over many steps of changing shapes
-  load     seconds and memory of loading BERT-base, 409 MB, from a safetensors file
-  convert  memory of t4 convert with models of 400 and 500 MB, between Hugging Face, TensorFlow and fairseq
-  predict  t4 predict beside Transformers' pipeline with batching, MiniLM on 2,693 sentences
-  serve    t4 serve under the load of many clients, beside one request at a time, MiniLM; memory over many requests
-  all      the seven, the default (some 50 minutes on 2 cores)
+t4 beside PyTorch, Transformers and ONNX Runtime, on the same work in the same run. Meaningful on a machine that does
+nothing else.
+  step       one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
+  epoch      a whole fine-tuning of sst-2-sentences with MiniLM, from the start of the process to its end
+  memory     t4's resident memory over many steps of changing shapes
+  load       seconds and memory of loading BERT-base, 409 MB, from a safetensors file
+  convert    memory of t4 convert with models of 400 and 500 MB, between Hugging Face, TensorFlow and fairseq
+  predict    t4 predict beside Transformers' pipeline with batching, MiniLM on 2,693 sentences
+  inference  classification with BERT-base beside ONNX Runtime: a batch, and one sentence of 32 tokens
+  serve      t4 serve under the load of many clients, beside one request at a time, MiniLM; memory over many requests
+  all        all of these, the default (about an hour on 2 cores)
 
   --device cpu|gpu       default: cpu
-  --precision fp32|bf16  one instead of both
-  --steps N              step: timed steps a round and side; default: 3
-  --rounds N             step: rounds, t4 and PyTorch in turn; load: processes; predict: as step; default: 3
-  --batch N, --length N  step: default: 16 and 128
+  --precision fp32|bf16  one instead of both; inference: always both
+  --steps N              step, inference: timed steps or batches a round and side; default: 3
+  --rounds N             step, predict, inference: rounds, the sides in turn; load: processes; default: 3
+  --batch N, --length N  step, inference: default: 16 and 128
   --epochs N             epoch: default: 3
   --memory-steps N       memory: default: 2000
   --clients N, --seconds N, --requests N   serve: default: 64, 60 and, for memory, 100000

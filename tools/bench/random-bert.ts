@@ -6,26 +6,29 @@ import type { TensorToStore } from '../../src/checkpoints/stored-tensor.js';
 import { variableShape } from '../../src/checkpoints/variable-shapes.js';
 import { createRandom } from '../../src/data/random.js';
 import { bertConfigSchema } from '../../src/models/bert-config.js';
-import { bertBase } from './flops.js';
+import { bertBase, bertSettings, type BertSizes } from './flops.js';
 
-const settings = {
-  model_type: 'bert',
-  architectures: ['BertModel'],
-  vocab_size: bertBase.vocabulary,
-  hidden_size: bertBase.hidden,
-  num_hidden_layers: bertBase.layers,
-  num_attention_heads: bertBase.heads,
-  intermediate_size: bertBase.intermediate,
-};
+const parts = {
+  encoder: { architecture: 'BertModel', names: /^bert\/(embeddings|encoder|pooler)\// },
+  classifier: {
+    architecture: 'BertForSequenceClassification',
+    names: /^(bert\/(embeddings|encoder|pooler)|classifier)\//,
+  },
+} as const;
 
-/** Makes a Hugging Face folder with an encoder of BERT-base of random weights, 409 MB, into a folder that is there. */
-export function writeRandomBert(folder: string): void {
+/**
+ * Makes a Hugging Face folder with a BERT of random weights, without a tokenizer, into a folder that is there. BERT-base
+ * is 409 MB.
+ */
+export function writeRandomBert(folder: string, part: keyof typeof parts, sizes: BertSizes = bertBase): void {
+  const { architecture, names: included } = parts[part];
+  const settings = { architectures: [architecture], ...bertSettings(sizes) };
   const config = bertConfigSchema.parse(settings);
   const random = createRandom(1);
   const tensors: TensorToStore[] = [];
   for (const [name, { names, transposed }] of huggingFaceNames(config)) {
-    if (!/^bert\/(embeddings|encoder|pooler)\//.test(name)) continue;
-    const ours = variableShape(config, name).filter((size) => size !== 'labels');
+    if (!included.test(name)) continue;
+    const ours = variableShape(config, name).map((size) => (size === 'labels' ? sizes.labels : size));
     const shape = transposed ? ours.reverse() : ours;
     const count = shape.reduce((product, size) => product * size, 1);
     // Of the spread that initialisation has; LayerNorm's scales are near 1.

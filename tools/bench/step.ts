@@ -3,7 +3,7 @@ import { nodeCommand, pythonCommand, Worker } from './child.js';
 import { bertBase, stepFlops } from './flops.js';
 import type { MatmulSpeeds } from './matmul.js';
 import type { BenchOptions, Precision } from './options.js';
-import { median } from './statistics.js';
+import { median, rangeOfRatios } from './statistics.js';
 
 const stepsSchema = z.object({ seconds: z.array(z.number()), loss: z.number() });
 
@@ -86,7 +86,6 @@ export async function benchStep(
     await torch.round(steps);
   }
   const sides = { t4: await t4.finish(), torch: await torch.finish() };
-  const ratios = sides.t4.rounds.map((seconds, i) => median(seconds) / median(sides.torch.rounds[i]!));
   const flops = {
     t4: stepFlops(bertBase, batch, length, 'first token'),
     torch: stepFlops(bertBase, batch, length, 'all'),
@@ -97,7 +96,7 @@ export async function benchStep(
     precision,
     ...sides,
     ratio: sides.t4.medianSeconds / sides.torch.medianSeconds,
-    ratioRange: [Math.min(...ratios), Math.max(...ratios)],
+    ratioRange: rangeOfRatios(sides.t4.rounds, sides.torch.rounds),
     flops,
     limitSeconds,
     t4ShareOfLimit: limitSeconds.t4 / sides.t4.medianSeconds,

@@ -9,7 +9,7 @@ import { adamW } from '../../src/training/adamw.js';
 import { trainingProgram } from '../../src/training/program.js';
 import { openTrainer } from '../../src/training/trainer.js';
 import { nodeBackend } from '../../src/graph/index.js';
-import { bertBase } from './flops.js';
+import { bertBase, bertSettings } from './flops.js';
 
 const settings = z
   .object({ precision: z.enum(['fp32', 'bf16']), batch: z.int(), length: z.int(), device: z.enum(['cpu', 'gpu']) })
@@ -17,13 +17,7 @@ const settings = z
 
 if (settings.device === 'gpu' && !nodeBackend.isUsingGpuDevice) throw new Error('TensorFlow found no GPU');
 
-const config = bertConfigSchema.parse({
-  vocab_size: bertBase.vocabulary,
-  hidden_size: bertBase.hidden,
-  num_hidden_layers: bertBase.layers,
-  num_attention_heads: bertBase.heads,
-  intermediate_size: bertBase.intermediate,
-});
+const config = bertConfigSchema.parse(bertSettings(bertBase));
 const optimizer = adamW({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 });
 const { precision } = settings;
 const program = trainingProgram({

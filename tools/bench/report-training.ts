@@ -1,0 +1,86 @@
+import { formatBytes, formatPercent } from '../../src/ui/format.js';
+import { formatTable } from '../../src/ui/table.js';
+import type { FinetuneResult } from './finetune.js';
+import type { MatmulSpeeds } from './matmul.js';
+import type { MemoryResult } from './memory.js';
+import type { BenchOptions } from './options.js';
+import { print, range, ratio, seconds } from './print.js';
+import type { StepResult } from './step.js';
+
+const gigaflops = (value: number): string => `${Math.round(value / 1e9)} GFLOP/s`;
+
+export function printMatmul({ libraries, shapes, best }: MatmulSpeeds): void {
+  const rows = Object.entries(libraries).flatMap(([library, speeds]) =>
+    shapes.map((shape, i) => [library, shape.join(' x '), gigaflops(speeds.fp32[i]!), gigaflops(speeds.bf16[i]!)]),
+  );
+  print(`\nMatrix products\n`);
+  const header = ['library', 'shape', 'fp32', 'bf16'];
+  print(formatTable([header, ...rows, ['largest', '', gigaflops(best.fp32), gigaflops(best.bf16)]], ['left', 'left']));
+}
+
+export function printSteps(results: readonly StepResult[], { batch, length }: BenchOptions): void {
+  print(`\nOne training step, BERT-base, batch ${batch} x ${length} tokens (medians)\n`);
+  const header = [
+    '',
+    't4',
+    'PyTorch',
+    't4 / PyTorch',
+    'range',
+    "t4's limit",
+    "PyTorch's limit",
+    't4 of limit',
+    'PyTorch of limit',
+  ];
+  const rows = results.map((result) => [
+    result.precision,
+    seconds(result.t4.medianSeconds),
+    seconds(result.torch.medianSeconds),
+    ratio(result.ratio),
+    range(result.ratioRange),
+    seconds(result.limitSeconds.t4),
+    seconds(result.limitSeconds.torch),
+    formatPercent(result.t4ShareOfLimit),
+    formatPercent(result.torchShareOfLimit),
+  ]);
+  print(formatTable([header, ...rows]));
+  const others = results.flatMap(({ precision, t4, torch }) => [
+    [
+      `peak memory, ${precision}`,
+      formatBytes(t4.peakBytes),
+      formatBytes(torch.peakBytes),
+      ratio(t4.peakBytes / torch.peakBytes),
+    ],
+    [
+      `process start to end of first step, ${precision}`,
+      seconds(t4.firstStepSeconds),
+      seconds(torch.firstStepSeconds),
+      ratio(t4.firstStepSeconds / torch.firstStepSeconds),
+    ],
+  ]);
+  print(`\n${formatTable([['', 't4', 'PyTorch', 't4 / PyTorch'], ...others])}`);
+}
+
+export function printFinetune(results: readonly FinetuneResult[], { epochs }: BenchOptions): void {
+  print(`\nFine-tuning MiniLM on sst-2-sentences, ${epochs} epochs, whole process\n`);
+  const header = ['', 't4', 'PyTorch', 't4 / PyTorch'];
+  const accuracies = (values: readonly number[]): string => values.map((value) => value.toFixed(3)).join(' ');
+  const rows = results.flatMap(({ precision, t4, torch, ratio: quotient }) => [
+    [`wall clock, ${precision}`, seconds(t4.seconds), seconds(torch.seconds), ratio(quotient)],
+    [
+      `peak memory, ${precision}`,
+      formatBytes(t4.peakBytes),
+      formatBytes(torch.peakBytes),
+      ratio(t4.peakBytes / torch.peakBytes),
+    ],
+    [`dev accuracy an epoch, ${precision}`, accuracies(t4.dev), accuracies(torch.dev), ''],
+    [`test accuracy, ${precision}`, accuracies([t4.test]), accuracies([torch.test]), ''],
+  ]);
+  print(formatTable([header, ...rows]));
+}
+
+export function printMemory({ samples, growthBytes }: MemoryResult): void {
+  print(`\nResident memory of t4\n`);
+  const rows = samples.map(({ step, bytes }) => [String(step), `${(bytes / 2 ** 20).toFixed(1)} MiB`]);
+  print(formatTable([['step', 'resident'], ...rows], ['right']));
+  print(`\ngrowth after the first ${samples[0]?.step ?? 0} steps: ${(growthBytes / 2 ** 20).toFixed(1)} MiB`);
+}
