@@ -11,6 +11,8 @@ export const python = process.env.T4_PYTHON ?? '.venv/bin/python';
 export interface Command {
   readonly program: string;
   readonly args: readonly string[];
+  /** Besides this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A script of tools/bench/reference with its settings as JSON. */
@@ -25,12 +27,13 @@ export const nodeCommand = (script: string, settings: unknown): Command => ({
   args: ['--enable-source-maps', fileURLToPath(new URL(script, import.meta.url)), JSON.stringify(settings)],
 });
 
-function start({ program, args }: Command, device: 'cpu' | 'gpu'): { child: ChildProcess; output: string[] } {
+function start({ program, args, env: own }: Command, device: 'cpu' | 'gpu'): { child: ChildProcess; output: string[] } {
   const env = {
     ...process.env,
     HF_HUB_OFFLINE: '1',
     TOKENIZERS_PARALLELISM: 'false',
     ...(device === 'cpu' ? { CUDA_VISIBLE_DEVICES: '-1' } : {}),
+    ...own,
   };
   const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
   const output: string[] = [];
@@ -104,8 +107,16 @@ export interface Finished {
   readonly stdout: string;
 }
 
-/** Runs a program to its end. Memory is looked at five times a second. */
-export async function runToEnd(command: Command, device: 'cpu' | 'gpu'): Promise<Finished> {
+/**
+ * Runs a program to its end. Memory is looked at five times a second.
+ *
+ * @param look called as often, with the seconds since the start
+ */
+export async function runToEnd(
+  command: Command,
+  device: 'cpu' | 'gpu',
+  look?: (seconds: number) => void,
+): Promise<Finished> {
   const began = performance.now();
   const { child, output } = start(command, device);
   child.stdin!.end();
@@ -124,6 +135,7 @@ export async function runToEnd(command: Command, device: 'cpu' | 'gpu'): Promise
   let peakBytes = 0;
   while (code === undefined) {
     peakBytes = Math.max(peakBytes, peakBytesOf(child.pid ?? 0));
+    look?.((performance.now() - began) / 1000);
     await sleep(200);
   }
   if (code !== 0) throw failure(command, code, output);

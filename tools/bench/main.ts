@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { benchConvert } from './convert.js';
 import { benchFinetune, type FinetuneResult } from './finetune.js';
 import { benchInference } from './inference.js';
+import { benchLines } from './lines.js';
 import { benchLoad } from './load.js';
 import { describeMachine } from './machine.js';
 import { measureMatmul } from './matmul.js';
@@ -10,7 +11,7 @@ import { parseOptions, usage, type BenchOptions } from './options.js';
 import { benchPredict, type PredictResult } from './predict.js';
 import { print } from './print.js';
 import { printConvert, printInference, printLoad, printPredict, printServe } from './report-models.js';
-import { printFinetune, printMatmul, printMemory, printSteps } from './report-training.js';
+import { printFinetune, printLines, printMatmul, printMemory, printSteps } from './report-training.js';
 import { benchServe } from './serve.js';
 import { benchStep, type StepResult } from './step.js';
 
@@ -27,7 +28,8 @@ async function run(options: BenchOptions): Promise<void> {
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
   };
   print(JSON.stringify(machine, null, 2));
-  const includes = (bench: BenchOptions['bench']): boolean => options.bench === 'all' || options.bench === bench;
+  const includes = (bench: BenchOptions['bench']): boolean =>
+    options.bench === bench || (options.bench === 'all' && bench !== 'lines');
   if (includes('step')) {
     say('matrix products');
     const speeds = await measureMatmul(options);
@@ -52,6 +54,11 @@ async function run(options: BenchOptions): Promise<void> {
     const memory = await benchMemory(options, say);
     save('memory', memory);
     printMemory(memory);
+  }
+  if (includes('lines')) {
+    const lines = await benchLines(options, say);
+    save('lines', lines);
+    printLines(lines);
   }
   if (includes('load')) {
     const load = await benchLoad(options.rounds, say);

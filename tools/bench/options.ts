@@ -3,7 +3,18 @@ import { parseArgs } from 'node:util';
 export const precisions = ['fp32', 'bf16'] as const;
 export type Precision = (typeof precisions)[number];
 
-export const benches = ['step', 'epoch', 'memory', 'load', 'convert', 'predict', 'inference', 'serve', 'all'] as const;
+export const benches = [
+  'step',
+  'epoch',
+  'memory',
+  'lines',
+  'load',
+  'convert',
+  'predict',
+  'inference',
+  'serve',
+  'all',
+] as const;
 export type Bench = (typeof benches)[number];
 
 export interface BenchOptions {
@@ -16,8 +27,10 @@ export interface BenchOptions {
   readonly batch: number;
   readonly length: number;
   readonly epochs: number;
-  /** Steps of the memory bench. */
+  /** Steps of the memory bench, and of a run of the lines bench. */
   readonly memorySteps: number;
+  /** Of the lines bench. */
+  readonly lines: number;
   /** Of the serve bench: how many at once, how long, and over how many requests memory is looked at. */
   readonly clients: number;
   readonly seconds: number;
@@ -32,12 +45,13 @@ nothing else.
   step       one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
   epoch      a whole fine-tuning of sst-2-sentences with MiniLM, from the start of the process to its end
   memory     t4's resident memory over many steps of changing shapes
+  lines      t4 finetune on ten million generated lines, twice: time to the first step, memory, cache
   load       seconds and memory of loading BERT-base, 409 MB, from a safetensors file
   convert    memory of t4 convert with models of 400 and 500 MB, between Hugging Face, TensorFlow and fairseq
   predict    t4 predict beside Transformers' pipeline with batching, MiniLM on 2,693 sentences
   inference  classification with BERT-base beside ONNX Runtime: a batch, and one sentence of 32 tokens
   serve      t4 serve under the load of many clients, beside one request at a time, MiniLM; memory over many requests
-  all        all of these, the default (about an hour on 2 cores)
+  all        all of these but lines, the default (about an hour on 2 cores)
 
   --device cpu|gpu       default: cpu
   --precision fp32|bf16  one instead of both; inference: always both
@@ -45,7 +59,8 @@ nothing else.
   --rounds N             step, predict, inference: rounds, the sides in turn; load: processes; default: 3
   --batch N, --length N  step, inference: default: 16 and 128
   --epochs N             epoch: default: 3
-  --memory-steps N       memory: default: 2000
+  --memory-steps N       memory, lines: default: 2000
+  --lines N              lines: default: 10000000
   --clients N, --seconds N, --requests N   serve: default: 64, 60 and, for memory, 100000
   --json FILE            writes all numbers there
 
@@ -58,6 +73,7 @@ const numberOptions = [
   'length',
   'epochs',
   'memory-steps',
+  'lines',
   'clients',
   'seconds',
   'requests',
@@ -96,6 +112,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     length: count('length', 128),
     epochs: count('epochs', 3),
     memorySteps: count('memory-steps', 2000),
+    lines: count('lines', 10_000_000),
     clients: count('clients', 64),
     seconds: count('seconds', 60),
     requests: count('requests', 100_000),

@@ -1,6 +1,7 @@
-import { formatBytes, formatPercent } from '../../src/ui/format.js';
+import { formatBytes, formatCount, formatPercent } from '../../src/ui/format.js';
 import { formatTable } from '../../src/ui/table.js';
 import type { FinetuneResult } from './finetune.js';
+import type { LinesResult } from './lines.js';
 import type { MatmulSpeeds } from './matmul.js';
 import type { MemoryResult } from './memory.js';
 import type { BenchOptions } from './options.js';
@@ -83,4 +84,19 @@ export function printMemory({ samples, growthBytes }: MemoryResult): void {
   const rows = samples.map(({ step, bytes }) => [String(step), `${(bytes / 2 ** 20).toFixed(1)} MiB`]);
   print(formatTable([['step', 'resident'], ...rows], ['right']));
   print(`\ngrowth after the first ${samples[0]?.step ?? 0} steps: ${(growthBytes / 2 ** 20).toFixed(1)} MiB`);
+}
+
+export function printLines({ lines, fileBytes, cacheBytes, cacheSeconds, runs, growthBytes }: LinesResult): void {
+  print(`\nt4 finetune on ${formatCount(lines)} lines, ${formatBytes(fileBytes)}\n`);
+  const rows = runs.map((run, i) => [
+    ['first run', 'second run'][i]!,
+    seconds(run.firstStepSeconds),
+    seconds(run.seconds),
+    formatBytes(run.peakBytes),
+  ]);
+  print(formatTable([['', 'to the first step', 'whole process', 'peak memory'], ...rows]));
+  print(`\ncache of encoded examples: ${formatBytes(cacheBytes)}, made in ${seconds(cacheSeconds)}\n`);
+  const samples = runs[1].samples.map(({ step, bytes }) => [String(step), formatBytes(bytes)]);
+  print(formatTable([['step of the second run', 'resident'], ...samples], ['right']));
+  print(`\ngrowth between the first and the last of these: ${(growthBytes / 2 ** 20).toFixed(1)} MiB`);
 }
