@@ -37,6 +37,7 @@ const stepLine = z.strictObject({
   grad_norm: z.number(),
   examples_per_second: z.number(),
   tokens_per_second: z.number(),
+  share_of_peak: z.number().optional(),
   rss_bytes: z.number(),
 });
 const devLine = z.strictObject({ step: z.number(), epoch: z.number(), dev: scores });

@@ -11,7 +11,7 @@ const skippedLine = z.object({
   step: z.number(),
   skipped: z.object({ loss: z.literal('NaN'), grad_norm: z.literal('NaN'), lines: z.array(z.number()) }),
 });
-const timing = ['examples_per_second', 'tokens_per_second', 'rss_bytes'];
+const timing = ['examples_per_second', 'tokens_per_second', 'share_of_peak', 'rss_bytes'];
 
 /** A task whose model has no numbers for one token. */
 function brokenTask(folder: string, token: string): TinyTask {

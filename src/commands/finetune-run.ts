@@ -31,6 +31,7 @@ import { checkFit, openStartingModel } from '../training/model-source.js';
 import { optimizerOf } from '../training/optimizers.js';
 import { activationBytes } from '../training/memory.js';
 import { bytesOf } from '../training/weights.js';
+import { measurePeak } from '../training/peak.js';
 import { phase } from '../training/phase.js';
 import { prepareTask, withMethods } from '../training/prepare.js';
 import { trainingProgram } from '../training/program.js';
@@ -347,7 +348,7 @@ function startTrainer(
 }
 
 function createRunPlan(prepared: Prepared, network: Network, trainer: Trainer, start: CheckpointState): Run {
-  const { task, folder, data, device, model, tokenizer } = prepared;
+  const { task, folder, data, device, precision, model, tokenizer } = prepared;
   const { epochEnds, total } = totalSteps(prepared);
   const settings = task.config.training;
   const modelFolder = join(folder, 'model');
@@ -358,6 +359,7 @@ function createRunPlan(prepared: Prepared, network: Network, trainer: Trainer, s
     trainPath: task.data.train.path,
     activationBytes: (size, length) => activationBytes(model.config, size, length),
     freeMemory: () => (device.kind === 'gpu' ? undefined : process.availableMemory()),
+    measurePeak: () => measurePeak(device.kind, precision),
     dev: data.dev,
     padTokenId: tokenizer.padTokenId,
     trainer,

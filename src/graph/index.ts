@@ -11,6 +11,8 @@ export {
   type TensorSpec,
   type VariableScope,
 } from './program.js';
+export { productProgram, type ProductChain } from './product-program.js';
+export { productFlops } from './product-flops.js';
 export { pushForward } from './push-forward.js';
 export { recomputed } from './recompute.js';
 export type { Variable } from './recorder.js';

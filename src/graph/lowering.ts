@@ -2,6 +2,7 @@ import type { Affine } from './dimensions.js';
 import { solveAffine } from './dimensions.js';
 import { attr, equalAttrs, numberArray, type Attrs, type ConstValues, type GraphNode } from './node.js';
 import type { DType } from './dtypes.js';
+import { solveMonomial, type Monomial } from './product-flops.js';
 import type { RecordedConstant, RecordedNode, Reference } from './recorder.js';
 
 /** A difference between traces that no symbolic dimension explains. `index`: the node, for a trace that knows places. */
@@ -79,6 +80,15 @@ class Lowering {
     const controls = first.controls.map((control) => `^${this.names[control]!}`);
     const attrs = first.op === 'Enter' ? this.ownFrame(first.attrs) : first.attrs;
     this.names.push(this.add(first.op, [...inputs, ...controls], attrs, first.name ?? this.nameOf(first.op)));
+    const flops = first.flops === undefined ? undefined : this.flopsOf(variants);
+    if (flops !== undefined) this.nodes.push({ ...this.nodes.pop()!, flops });
+  }
+
+  private flopsOf(variants: readonly RecordedNode[]): Monomial | undefined {
+    return solveMonomial(
+      variants.map((variant) => variant.flops ?? NaN),
+      this.sizes,
+    );
   }
 
   closeLoops(): void {

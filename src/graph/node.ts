@@ -1,4 +1,5 @@
 import { dtypeNumbers, type DType } from './dtypes.js';
+import type { Monomial } from './product-flops.js';
 
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 
@@ -28,6 +29,8 @@ export interface GraphNode {
   readonly attrs: Attrs;
   /** Where it has to be computed, as `/device:CPU:0`; undefined: TensorFlow chooses. */
   readonly device?: string;
+  /** Of a matrix product: its floating-point operations, where they are known. For whoever counts; it is not written. */
+  readonly flops?: Monomial;
 }
 
 // The same object for the same dtype or boolean, because a program has thousands of them to compare.

@@ -53,7 +53,7 @@ export function keepReachable(nodes: readonly GraphNode[], roots: readonly strin
 const isFromBfloat16 = ({ op, attrs }: GraphNode): boolean =>
   op === 'Cast' && attrs.SrcT === attr.type('bfloat16') && attrs.DstT === attr.type('float32');
 
-const matrixProducts = new Set(['MatMul', 'BatchMatMulV2']);
+export const matrixProducts = new Set(['MatMul', 'BatchMatMulV2']);
 
 /**
  * Computes every matrix product in bfloat16: its inputs are cast (once each, however often they are used), its

@@ -30,6 +30,8 @@ export interface RecordedNode {
   readonly name?: string;
   readonly constant?: RecordedConstant;
   readonly place?: string;
+  /** Of a matrix product: its floating-point operations at the sizes of this trace; NaN in a loop. */
+  readonly flops?: number;
 }
 
 export interface RecordedConstant {
@@ -103,7 +105,9 @@ export class Recorder {
     if (frame === undefined) return this.append({ ...node, controls }, undefined);
     const inputs = node.inputs.map((input) => this.lift(input, frame));
     const own = controls.filter((control) => !frame.waits.includes(control));
-    return this.append({ ...node, inputs, controls: own.map((control) => this.liftControl(control, frame)) }, frame);
+    const lifted = own.map((control) => this.liftControl(control, frame));
+    const flops = node.flops === undefined ? {} : { flops: NaN };
+    return this.append({ ...node, inputs, controls: lifted, ...flops }, frame);
   }
 
   /** Records a node as it is, into a frame. */

@@ -1,5 +1,6 @@
 import { dtypeOfNumber, isDType, type DType } from './dtypes.js';
 import { attr, numberArray, type Attrs, type AttrValue } from './node.js';
+import { flopsOfOp } from './product-flops.js';
 import type { Recorder, RecordedConstant, Reference } from './recorder.js';
 import { shapeRules, type KnownTensor } from './shape-rules.js';
 import {
@@ -204,7 +205,14 @@ class TracingBackend extends tf.KernelBackend {
     }
     const references = inputs.map((input) => this.reference(input, op));
     const outputs = this.inferShapes(op, attrs, inputs, rule);
-    const node = this.active.add({ op, attrs, inputs: references, outputs: outputs.map(({ dtype }) => dtype) });
+    const flops = flopsOfOp(op, attrs, inputs, outputs[0]?.shape ?? []);
+    const node = this.active.add({
+      op,
+      attrs,
+      inputs: references,
+      outputs: outputs.map(({ dtype }) => dtype),
+      ...(flops === undefined ? {} : { flops }),
+    });
     return outputs.map((output, index) => this.abstract(output, { node, output: index }));
   }
 

@@ -30,7 +30,7 @@ function script(settings: Settings = {}) {
     batches: (epoch) => ['a', 'b', 'c', 'd'].map((name) => `${name}${epoch}`),
     step: (batch, step) => {
       done.push(`${step}:${batch}`);
-      return { loss: step, gradNorm: 1, learningRate: 0.1, examples: 2, tokens: 9 };
+      return { loss: step, gradNorm: 1, learningRate: 0.1, examples: 2, tokens: 9, flops: 70 };
     },
     evaluate: settings.scores === undefined ? undefined : () => Promise.resolve(scores.shift()),
     score: (metrics) => metrics,

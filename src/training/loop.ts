@@ -11,6 +11,8 @@ export interface StepResult {
   /** Examples and real tokens of the batch. */
   readonly examples: number;
   readonly tokens: number;
+  /** Floating-point operations of the step's matrix products; NaN: not known. */
+  readonly flops: number;
   /** Where the examples begin in their file; there where something is wrong with the step. */
   readonly lines?: readonly number[];
 }

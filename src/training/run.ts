@@ -14,6 +14,7 @@ import { openLog, type LogFile } from './log-file.js';
 import { createSaver } from './saver.js';
 import { isFiniteStep, linesOf, passOver } from './non-finite.js';
 import { scheduleShare, type ScheduleSettings } from './schedule.js';
+import { createPeak, type Peak } from './peak.js';
 import { createSpeed, type Speed } from './speed.js';
 import { createStepLog } from './step-log.js';
 import { withBoard } from './tensorboard.js';
@@ -29,6 +30,8 @@ export interface Run {
   activationBytes(size: number, length: number): number;
   /** Bytes of memory that are to be had; undefined: not known, as on a GPU. */
   freeMemory(): number | undefined;
+  /** Measures how fast the machine multiplies matrices, in floating-point operations a second. */
+  measurePeak(): number;
   /** The file of the training data, for messages. */
   readonly trainPath: string;
   readonly dev: EvaluationSet | undefined;
@@ -70,8 +73,9 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
   const bar = ui.bar(run.schedule.totalSteps, 'training', run.start.step);
   const progress = createProgress(bar, run.start.step);
   const file = withBoard(openLog(run.folder), run, ui);
-  const log = createStepLog(run, file);
   const speed = createSpeed();
+  const peak = createPeak(() => run.measurePeak());
+  const log = createStepLog(run, peak, file);
   const saver = createSaver(run, file, ui);
   const interrupts = watchInterrupts(
     (signal) => {
@@ -89,14 +93,14 @@ export async function executeRun(run: Run, ui: Reporter): Promise<RunOutcome> {
     progress.meanwhile(undefined);
   };
   try {
-    for await (const event of trainingLoop(loopOptions(run, { interrupts, progress, speed, ui }))) {
+    for await (const event of trainingLoop(loopOptions(run, { interrupts, progress, speed, peak, ui }))) {
       if (event.kind === 'step') {
         if (isFiniteStep(event)) {
           const skipped = { ...state.skipped, inARow: 0 };
           state = { ...state, step: event.step, skipped, sinceLog: log.step(event) };
         } else state = passOver(run, event, state, log.recentLoss(), { file, ui });
         state = { ...state, seconds: clock(), examples: state.examples + event.examples };
-        progress.step(event.step, figuresOf(event, log.recentLoss(), speed));
+        progress.step(event.step, figuresOf(event, log.recentLoss(), speed, peak));
         if (!evaluationIsDue(state, limitsOf(run)) && saver.isDue(state)) save();
       } else {
         const { step: evaluated, best, unimproved } = event;
@@ -150,13 +154,18 @@ interface Progress {
 }
 
 /** What the bar says of a step, the most important first: a narrow terminal cuts the line. */
-const figuresOf = ({ learningRate, epoch }: StepEvent, recentLoss: number, speed: Speed): Payload => ({
-  loss: recentLoss.toFixed(4),
-  rate: learningRate === 0 ? '0' : learningRate.toExponential(2),
-  'tokens/s': formatCount(Math.round(speed.tokensPerSecond())),
-  memory: formatBytes(process.memoryUsage.rss()),
-  epoch: epoch.toFixed(2),
-});
+function figuresOf({ learningRate, epoch }: StepEvent, recentLoss: number, speed: Speed, peak: Peak): Payload {
+  const { tokens, flops } = speed.perSecond();
+  const share = peak.share(flops);
+  const ofPeak = share === undefined ? '' : ` (${Math.round(100 * share)} % of peak)`;
+  return {
+    loss: recentLoss.toFixed(4),
+    rate: learningRate === 0 ? '0' : learningRate.toExponential(2),
+    'tokens/s': `${formatCount(Math.round(tokens))}${ofPeak}`,
+    memory: formatBytes(process.memoryUsage.rss()),
+    epoch: epoch.toFixed(2),
+  };
+}
 
 /** While dev is evaluated and weights are saved, the bar of the steps says so. */
 function createProgress(bar: Bar, start: number): Progress {
@@ -188,10 +197,14 @@ interface Surroundings {
   readonly interrupts: InterruptWatch;
   readonly progress: Progress;
   readonly speed: Speed;
+  readonly peak: Peak;
   readonly ui: Reporter;
 }
 
-function loopOptions(run: Run, { interrupts, progress, speed, ui }: Surroundings): LoopOptions<Batch[], Evaluation> {
+function loopOptions(
+  run: Run,
+  { interrupts, progress, speed, peak, ui }: Surroundings,
+): LoopOptions<Batch[], Evaluation> {
   const { settings, dev, trainer, schedule } = run;
   return {
     ...limitsOf(run),
@@ -205,12 +218,15 @@ function loopOptions(run: Run, { interrupts, progress, speed, ui }: Surroundings
         progress.meanwhile(undefined);
       }
       const learningRate = settings.learning_rate * scheduleShare(step, schedule);
+      const flops = trainer.flops(batches);
       const began = performance.now();
       const { loss, gradNorm } = trainer.step(batches, step, learningRate);
+      const seconds = (performance.now() - began) / 1000;
       const [examples, tokens] = [total(batches.map(({ size }) => size)), total(batches.map((batch) => batch.tokens))];
-      speed.add(tokens, (performance.now() - began) / 1000);
+      speed.add({ tokens, flops }, seconds);
+      if (!Number.isNaN(flops)) peak.after(seconds);
       const lines = isFiniteStep({ loss, gradNorm }) ? {} : { lines: linesOf(run.train, batches) };
-      return { loss, gradNorm, learningRate, examples, tokens, ...lines };
+      return { loss, gradNorm, learningRate, examples, tokens, flops, ...lines };
     },
     evaluate:
       dev === undefined

@@ -1,4 +1,4 @@
-import { openSession, type Call, type HostTensor, type Program, type Session } from '../graph/index.js';
+import { openSession, productFlops, type Call, type HostTensor, type Program, type Session } from '../graph/index.js';
 import type { Batch } from '../data/batches.js';
 import { isSum, sharesOf, type LossCount } from './accumulation.js';
 import { averageShare } from './average.js';
@@ -41,6 +41,11 @@ export interface Trainer extends Model {
    * gradients is not finite, nothing is changed.
    */
   step(batches: readonly Batch[], step: number, learningRate: number): { loss: number; gradNorm: number };
+  /**
+   * Floating-point operations of the matrix products of a step with these batches, of all its passes; NaN where they hang on
+   * more than the sizes of the batches: where there are products in a loop.
+   */
+  flops(batches: readonly Batch[]): number;
   /** What `save` writes, but for names and the like. */
   readonly checkpointBytes: number;
   /** The work of a step with this batch, and its memory; nothing is changed. */
@@ -144,6 +149,8 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
   const rateFactors = distinctFactors(techniques);
   const rates = (values: readonly number[]): HostTensor =>
     values.length === 1 ? scalar(values[0]!) : { shape: [values.length], data: Float32Array.from(values) };
+  const flopsOf = productFlops(program, 'train');
+  const flopsOfEarlier = gradientAccumulation > 1 ? productFlops(program, 'accumulate') : undefined;
   const valueGroups = emaDecay > 0 ? ['weights', 'averages'] : ['weights'];
   const save = (path: string, group: string): void => {
     run(`save/${group}`, { path: text(`${path}/${group}`) }, { kind: 'save', path });
@@ -207,6 +214,13 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
       const inputs = { ...trainingInputs(batch, 0, 0, 1), ...updateInputs(0, 0, false) };
       run('train', inputs, { kind: 'train', batch });
     },
+    flops: (batches) =>
+      batches
+        .map(({ size, length }, place) => {
+          const of = place === batches.length - 1 ? flopsOf : flopsOfEarlier;
+          return of?.({ batch: size, sequence: length }) ?? NaN;
+        })
+        .reduce((sum, flops) => sum + flops, 0),
     // Sums of gradients are 0 between two steps.
     checkpointBytes: bytesOf(program.variables.filter(({ name }) => !isSum(name))),
     save(folder) {

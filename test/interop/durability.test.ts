@@ -17,7 +17,7 @@ import { writeTinyTask, type TinyTask } from '../support/tiny-task.js';
 const totalSteps = 150;
 const kills = 20;
 const signals = 10;
-const timing = new Set(['examples_per_second', 'tokens_per_second', 'rss_bytes']);
+const timing = new Set(['examples_per_second', 'tokens_per_second', 'share_of_peak', 'rss_bytes']);
 const logEntry = z.looseObject({ step: z.number() });
 
 /** log.jsonl without what hangs on the clock. */

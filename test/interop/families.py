@@ -1,8 +1,8 @@
 """Random models of every family, written as Hugging Face folders, and what Transformers computes with them.
 
 Reads {"models": [{"folder", "head", "config", "files", "batches", "labels"}]} from stdin, writes each model to its folder
-and prints a list of {"outputs", "gradients"}: for each batch the outputs by name; with `labels` the gradients of the loss
-of the first batch by parameter, else none. `head` is base, sequence, token or words (masked language model). What is
+and prints a list of {"outputs", "gradients", "flops"}: for each batch the outputs by name; with `labels` the gradients of the loss
+of the first batch by parameter, else none, and as `flops` what PyTorch counts of that pass and of the way back. `head` is base, sequence, token or words (masked language model). What is
 computed is computed in float64 with the weights as they are stored. `files` says how that is:
   "dtype": float32, float16 or bfloat16
   "shards": true for several small files and an index
@@ -17,6 +17,7 @@ import sys
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -109,14 +110,19 @@ def answer(request):
     model = random_model(request["head"], request["config"])
     save(model, request["folder"], request["files"])
     model.double()
-    gradients = {}
+    gradients, flops = {}, 0
     if request["labels"] is not None:
         labels = torch.tensor(request["labels"])
-        model(**arguments(model, request["batches"][0]), labels=labels).loss.backward()
+        # Attention as two products: the one op that PyTorch has for it computes the scores again on the way back.
+        model.set_attn_implementation("eager")
+        with FlopCounterMode(display=False) as counter:
+            model(**arguments(model, request["batches"][0]), labels=labels).loss.backward()
+        flops = counter.get_total_flops()
         gradients = {name: array(parameter.grad) for name, parameter in model.named_parameters()}
     return {
         "outputs": [outputs(model, request["head"], batch) for batch in request["batches"]],
         "gradients": gradients,
+        "flops": flops,
     }
 
 

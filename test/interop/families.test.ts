@@ -9,6 +9,7 @@ import {
   buildProgram,
   dimension,
   openSession,
+  productFlops,
   type FunctionSpec,
   type HostTensor,
   type NamedTensors,
@@ -246,6 +247,7 @@ function batchesOf(sizes: Sizes): TokenRows[] {
 const answerSchema = z.object({
   outputs: z.array(z.record(z.string(), arraySchema)),
   gradients: z.record(z.string(), arraySchema),
+  flops: z.number(),
 });
 
 type Answer = z.infer<typeof answerSchema>;
@@ -333,7 +335,7 @@ function compute(folder: string, head: HeadName, batches: readonly TokenRows[]) 
 }
 
 /** The loss's gradient for each variable; the weights are inputs of this graph. */
-function computeGradients(checkpoint: Checkpoint, network: Network, batch: TokenRows, labels: readonly number[]) {
+function gradientsProgram(network: Network): Program {
   const specs = network.variables;
   const weightSpecs = Object.fromEntries(specs.map(({ name, shape }) => [name, { dtype: 'float32' as const, shape }]));
   const [size, length] = [dimension('batch'), dimension('sequence')];
@@ -349,13 +351,17 @@ function computeGradients(checkpoint: Checkpoint, network: Network, batch: Token
       return Object.fromEntries(specs.map(({ name }, i) => [name, list[i]!]));
     },
   };
-  const session = openSession(buildProgram({ variables: [], functions: { gradients } }));
+  return buildProgram({ variables: [], functions: { gradients } });
+}
+
+function computeGradients(checkpoint: Checkpoint, network: Network, batch: TokenRows, labels: readonly number[]) {
+  const session = openSession(gradientsProgram(network));
   const rows = batch.input_ids;
   const labelShape = network.labelled === 'token' ? [rows.length, rows[0]!.length] : [rows.length];
   try {
     return session.run('gradients', {
       ...tokenInputs(batch),
-      ...readWeights(checkpoint, specs).values,
+      ...readWeights(checkpoint, network.variables).values,
       labels: { shape: labelShape, data: Int32Array.from(labels) },
       dropoutSeed: int32Vector([0, 0]),
     });
@@ -472,6 +478,19 @@ describe('models of every family compared with Transformers', () => {
             const difference = largestDifference(got[name]!, floats(shape, values));
             expect(difference, name).to.be.below(1e-5);
           }
+        } finally {
+          checkpoint.close();
+        }
+      });
+
+      it(`take as many operations of matrix products as PyTorch counts: ${config.model_type}, head ${head}`, () => {
+        const checkpoint = openHuggingFace(folderOf(index));
+        try {
+          const flops = productFlops(gradientsProgram(networkOf(checkpoint.config, head)), 'gradients')!;
+          const { flops: expected } = answers[index]!;
+          // Of the last layer for a sequence's label, PyTorch computes every token, and this program the first.
+          if (head === 'sequence') expect(flops({ batch: size, sequence: length })).to.be.below(expected);
+          else expect(flops({ batch: size, sequence: length })).to.equal(expected);
         } finally {
           checkpoint.close();
         }

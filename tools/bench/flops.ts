@@ -31,24 +31,19 @@ export const bertSettings = ({ hidden, layers, heads, intermediate, vocabulary }
 });
 
 /**
- * Floating-point operations of all matrix products of one training step, a multiplication and an addition counted as
- * two. Going back takes two products of the same size for each one forward, since the embeddings are trained too.
- *
- * @param lastLayer what of the last layer is computed: every token, as PyTorch does, or the first one of each sequence,
- *   which is all that the classifier looks at, as t4 does
+ * Floating-point operations of all matrix products of PyTorch's training step, a multiplication and an addition counted as
+ * two. Going back takes two products of the same size for each one forward, since the embeddings are trained too. What
+ * t4's step takes, which computes of the last layer no more than the classifier looks at, its graph says.
  */
-export function stepFlops(sizes: ModelSizes, batch: number, length: number, lastLayer: 'all' | 'first token'): number {
+export function torchStepFlops(sizes: ModelSizes, batch: number, length: number): number {
   const { hidden, layers, labels } = sizes;
-  const last = layerFlops(sizes, batch, lastLayer === 'all' ? length : 1, length);
-  const others = (layers - 1) * layerFlops(sizes, batch, length, length);
   const head = 2 * batch * (hidden * hidden + hidden * labels); // pooler and classifier see one token of each text
-  return 3 * (others + last + head);
+  return 3 * (layers * layerFlops(sizes, batch, length) + head);
 }
 
-/** The forward products of one layer, for `queries` tokens of each sequence of `length`. */
-function layerFlops({ hidden, intermediate }: ModelSizes, batch: number, queries: number, length: number): number {
-  const keysAndValues = 2 * (batch * length) * (2 * hidden * hidden);
-  const forQueries = 2 * (batch * queries) * (2 * hidden * hidden + 2 * hidden * intermediate); // query, output, feed-forward
-  const attention = 2 * (2 * batch * queries * length * hidden); // scores and context, over all heads
-  return keysAndValues + forQueries + attention;
+/** The forward products of one layer. */
+function layerFlops({ hidden, intermediate }: ModelSizes, batch: number, length: number): number {
+  const dense = 2 * (batch * length) * (4 * hidden * hidden + 2 * hidden * intermediate); // query, key, value, output, feed-forward
+  const attention = 2 * (2 * batch * length * length * hidden); // scores and context, over all heads
+  return dense + attention;
 }

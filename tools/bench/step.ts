@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { nodeCommand, pythonCommand, Worker } from './child.js';
-import { bertBase, stepFlops } from './flops.js';
+import { bertBase, torchStepFlops } from './flops.js';
 import type { MatmulSpeeds } from './matmul.js';
 import type { BenchOptions, Precision } from './options.js';
 import { median, rangeOfRatios } from './statistics.js';
 
-const stepsSchema = z.object({ seconds: z.array(z.number()), loss: z.number() });
+const stepsSchema = z.object({ seconds: z.array(z.number()), loss: z.number(), flops: z.number().optional() });
 
 export interface Side {
   /** Of each timed step, by round. */
@@ -15,6 +15,8 @@ export interface Side {
   /** From the start of the process to the end of the first step. */
   readonly firstStepSeconds: number;
   readonly lastLoss: number;
+  /** Of the matrix products of a step, where the side says it. */
+  readonly flops: number | undefined;
 }
 
 export interface StepResult {
@@ -39,13 +41,15 @@ class SideRun {
   private readonly rounds: number[][] = [];
   private firstStepSeconds = NaN;
   private lastLoss = NaN;
+  private flops: number | undefined;
 
   constructor(command: ConstructorParameters<typeof Worker>[0], device: BenchOptions['device']) {
     this.worker = new Worker(command, device);
   }
 
   async warmUp(): Promise<void> {
-    await this.worker.read(stepsSchema);
+    const { flops } = await this.worker.read(stepsSchema);
+    this.flops = flops;
     this.firstStepSeconds = (performance.now() - this.began) / 1000;
     await this.worker.ask({ steps: 2 }, stepsSchema);
   }
@@ -60,8 +64,8 @@ class SideRun {
   async finish(): Promise<Side> {
     const peakBytes = this.worker.peakBytes();
     await this.worker.end();
-    const { rounds, firstStepSeconds, lastLoss } = this;
-    return { rounds, medianSeconds: median(rounds.flat()), peakBytes, firstStepSeconds, lastLoss };
+    const { rounds, firstStepSeconds, lastLoss, flops } = this;
+    return { rounds, medianSeconds: median(rounds.flat()), peakBytes, firstStepSeconds, lastLoss, flops };
   }
 }
 
@@ -87,8 +91,8 @@ export async function benchStep(
   }
   const sides = { t4: await t4.finish(), torch: await torch.finish() };
   const flops = {
-    t4: stepFlops(bertBase, batch, length, 'first token'),
-    torch: stepFlops(bertBase, batch, length, 'all'),
+    t4: sides.t4.flops ?? NaN,
+    torch: torchStepFlops(bertBase, batch, length),
   };
   const speed = speeds.best[precision];
   const limitSeconds = { t4: flops.t4 / speed, torch: flops.torch / speed };

@@ -45,7 +45,7 @@ const batch = {
 };
 
 let step = 0;
-function runSteps(count: number): { seconds: number[]; loss: number } {
+function runSteps(count: number): { seconds: number[]; loss: number; flops: number } {
   const seconds: number[] = [];
   let loss = NaN;
   for (let i = 0; i < count; i++) {
@@ -53,7 +53,7 @@ function runSteps(count: number): { seconds: number[]; loss: number } {
     ({ loss } = trainer.step([batch], step++, 2e-5));
     seconds.push((performance.now() - began) / 1000);
   }
-  return { seconds, loss };
+  return { seconds, loss, flops: trainer.flops([batch]) };
 }
 
 const answer = (value: unknown): void => {

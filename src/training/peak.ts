@@ -1,0 +1,63 @@
+import { openSession, productProgram, type Precision, type ProductChain, type Session } from '../graph/index.js';
+import type { Device } from './device.js';
+
+/**
+ * The machine's peak as far as a training step is concerned: how fast TensorFlow multiplies large matrices on it in the
+ * precision of the run. What else works on the machine while it is measured makes it look slower.
+ */
+
+/** A GPU needs more work in one call, so that starting it does not count. */
+const chains: Readonly<Record<Device['kind'], ProductChain>> = {
+  cpu: { rows: 2048, width: 1024, count: 1 },
+  gpu: { rows: 4096, width: 4096, count: 32 },
+};
+
+const measuredSeconds = 0.15;
+
+/** Floating-point operations a second of the fastest of the products that 0.15 seconds suffice for, and of two at least. */
+export function measurePeak(kind: Device['kind'], precision: Precision): number {
+  const chain = chains[kind];
+  const session = openSession(productProgram(chain, precision));
+  try {
+    session.run('initialize', {});
+    session.run('multiply', {}); // what is prepared at the first run
+    return (2 * chain.rows * chain.width ** 2 * chain.count) / shortestRun(session);
+  } finally {
+    session.dispose();
+  }
+}
+
+/** Seconds. */
+function shortestRun(session: Session): number {
+  const end = performance.now() + 1000 * measuredSeconds;
+  let shortest = Infinity;
+  do {
+    const began = performance.now();
+    session.run('multiply', {});
+    shortest = Math.min(shortest, performance.now() - began);
+  } while (performance.now() < end);
+  return shortest / 1000;
+}
+
+/** Seconds of steps before the machine is measured, so that it costs no run more than a tenth, and short ones nothing. */
+const measuredAfter = 2;
+
+export interface Peak {
+  /** Measures the machine, once, where the steps of this sitting have taken long enough. @param seconds of a step */
+  after(seconds: number): void;
+  /** What share of the peak a speed in floating-point operations a second is; undefined: not known (yet). */
+  share(speed: number): number | undefined;
+}
+
+/** @param measure operations a second; called once */
+export function createPeak(measure: () => number): Peak {
+  let trained = 0;
+  let peak: number | undefined;
+  return {
+    after(seconds) {
+      trained += seconds;
+      if (trained >= measuredAfter) peak ??= measure();
+    },
+    share: (speed) => (peak === undefined || Number.isNaN(speed) ? undefined : speed / peak),
+  };
+}
