@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { createRandom } from '../../src/data/random.js';
-import { runToEnd } from './child.js';
+import { nodeCommand, runToEnd } from './child.js';
 import type { BenchOptions } from './options.js';
 
 export interface LinesRun {
@@ -112,11 +112,9 @@ interface Job {
 const logSchema = z.object({ step: z.int(), rss_bytes: z.number().optional() });
 
 async function finetune({ task, cache, run, device, steps }: Job): Promise<LinesRun> {
-  const command = {
-    program: process.execPath,
-    args: ['bin/t4.mjs', 'finetune', '--task', task, '--output', run, '--device', device, '--quiet'],
-    env: { XDG_CACHE_HOME: cache },
-  };
+  const args = ['finetune', '--task', task, '--output', run, '--device', device, '--quiet'];
+  // Not bin/t4.mjs, which would set up TensorFlow anew in the cache.
+  const command = { ...nodeCommand('t4-main.js', args), env: { XDG_CACHE_HOME: cache } };
   const path = join(run, 'log.jsonl');
   let firstStepSeconds = NaN;
   const { seconds, peakBytes } = await runToEnd(command, device, (elapsed) => {
