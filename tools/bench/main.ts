@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { benchConvert } from './convert.js';
-import { benchFinetune, type FinetuneResult } from './finetune.js';
+import { benchFinetune } from './finetune.js';
 import { benchInference } from './inference.js';
 import { benchLines } from './lines.js';
 import { benchLoad } from './load.js';
@@ -43,12 +43,9 @@ async function run(options: BenchOptions): Promise<void> {
     printSteps(steps, options);
   }
   if (includes('epoch')) {
-    const runs: FinetuneResult[] = [];
-    for (const precision of options.precisions) {
-      runs.push(await benchFinetune(options, precision, say));
-      save('finetune', runs);
-    }
-    printFinetune(runs, options);
+    const sides = await benchFinetune(options, say);
+    save('finetune', sides);
+    printFinetune(sides, options);
   }
   if (includes('memory')) {
     const memory = await benchMemory(options, say);

@@ -26,7 +26,11 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly batch: number;
   readonly length: number;
+  /** Of the epoch bench. */
   readonly epochs: number;
+  readonly seeds: readonly number[];
+  /** Of each of its files, from the beginning; undefined: all. */
+  readonly rows: number | undefined;
   /** Steps of the memory bench, and of a run of the lines bench. */
   readonly memorySteps: number;
   /** Of the lines bench. */
@@ -43,7 +47,7 @@ export const usage = `Usage: npm run bench -- [PART] [options]
 t4 beside PyTorch, Transformers and ONNX Runtime, on the same work in the same run. Meaningful on a machine that does
 nothing else.
   step       one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
-  epoch      a whole fine-tuning of sst-2-sentences with MiniLM, from the start of the process to its end
+  epoch      a fine-tuning of sst-2-sentences with MiniLM, whole processes, beside Trainer's defaults and its best
   memory     t4's resident memory over many steps of changing shapes
   lines      t4 finetune on ten million generated lines, twice: time to the first step, memory, cache
   load       seconds and memory of loading BERT-base, 409 MB, from a safetensors file
@@ -54,11 +58,13 @@ nothing else.
   all        all of these but lines, the default (about an hour on 2 cores)
 
   --device cpu|gpu       default: cpu
-  --precision fp32|bf16  one instead of both; inference: always both
+  --precision fp32|bf16  one instead of both, of t4's in epoch; inference: always both
   --steps N              step, inference: timed steps or batches a round and side; default: 3
   --rounds N             step, predict, inference: rounds, the sides in turn; load: processes; default: 3
   --batch N, --length N  step, inference: default: 16 and 128
-  --epochs N             epoch: default: 3
+  --epochs N             epoch: default: 1
+  --seeds 1,2,3          epoch: each on all sides in turn; default: 1,2,3
+  --rows N               epoch: rows of each file, for a trial; default: all
   --memory-steps N       memory, lines: default: 2000
   --lines N              lines: default: 10000000
   --clients N, --seconds N, --requests N   serve: default: 64, 60 and, for memory, 100000
@@ -72,6 +78,7 @@ const numberOptions = [
   'batch',
   'length',
   'epochs',
+  'rows',
   'memory-steps',
   'lines',
   'clients',
@@ -88,6 +95,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
       ...Object.fromEntries(numberOptions.map((name) => [name, { type: 'string' } as const])),
       device: { type: 'string', default: 'cpu' },
       precision: { type: 'string' },
+      seeds: { type: 'string', default: '1,2,3' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -110,7 +118,9 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     rounds: count('rounds', 3),
     batch: count('batch', 16),
     length: count('length', 128),
-    epochs: count('epochs', 3),
+    epochs: count('epochs', 1),
+    seeds: seedsOf(values.seeds),
+    rows: given.rows === undefined ? undefined : count('rows', 1),
     memorySteps: count('memory-steps', 2000),
     lines: count('lines', 10_000_000),
     clients: count('clients', 64),
@@ -124,4 +134,12 @@ function oneOf<T extends string>(what: string, value: unknown, allowed: readonly
   const found = allowed.find((name) => name === value);
   if (found === undefined) throw new TypeError(`${what}: got ${String(value)}, expected ${allowed.join(', ')}`);
   return found;
+}
+
+function seedsOf(list: unknown): number[] {
+  const seeds = String(list).split(',').map(Number);
+  if (!seeds.every((seed) => Number.isInteger(seed) && seed >= 0)) {
+    throw new TypeError(`--seeds: got ${String(list)}, expected numbers like 1,2,3`);
+  }
+  return seeds;
 }

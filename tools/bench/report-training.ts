@@ -1,6 +1,7 @@
+import { meanOf, standardDeviation } from '../../src/metrics/deviation.js';
 import { formatBytes, formatCount, formatPercent } from '../../src/ui/format.js';
 import { formatTable } from '../../src/ui/table.js';
-import type { FinetuneResult } from './finetune.js';
+import type { FinetuneSide } from './finetune.js';
 import type { LinesResult } from './lines.js';
 import type { MatmulSpeeds } from './matmul.js';
 import type { MemoryResult } from './memory.js';
@@ -61,21 +62,36 @@ export function printSteps(results: readonly StepResult[], { batch, length }: Be
   print(`\n${formatTable([['', 't4', 'PyTorch', 't4 / PyTorch'], ...others])}`);
 }
 
-export function printFinetune(results: readonly FinetuneResult[], { epochs }: BenchOptions): void {
-  print(`\nFine-tuning MiniLM on sst-2-sentences, ${epochs} epochs, whole process\n`);
-  const header = ['', 't4', 'PyTorch', 't4 / PyTorch'];
-  const accuracies = (values: readonly number[]): string => values.map((value) => value.toFixed(3)).join(' ');
-  const rows = results.flatMap(({ precision, t4, torch, ratio: quotient }) => [
-    [`wall clock, ${precision}`, seconds(t4.seconds), seconds(torch.seconds), ratio(quotient)],
-    [
-      `peak memory, ${precision}`,
-      formatBytes(t4.peakBytes),
-      formatBytes(torch.peakBytes),
-      ratio(t4.peakBytes / torch.peakBytes),
-    ],
-    [`dev accuracy an epoch, ${precision}`, accuracies(t4.dev), accuracies(torch.dev), ''],
-    [`test accuracy, ${precision}`, accuracies([t4.test]), accuracies([torch.test]), ''],
+export function printFinetune(sides: readonly FinetuneSide[], { epochs, seeds }: BenchOptions): void {
+  print(
+    `\nFine-tuning MiniLM on sst-2-sentences, epochs: ${epochs}, seeds: ${seeds.join(', ')}; whole processes (medians)\n`,
+  );
+  const accuracy = (values: readonly number[]): string => {
+    const mean = meanOf(values).toFixed(4);
+    return values.length > 1 ? `${mean} ± ${standardDeviation(values).toFixed(4)}` : mean;
+  };
+  const rows = sides.map(({ name, runs, medianSeconds, peakBytes, ofDefault, ofBest }) => [
+    name,
+    seconds(medianSeconds),
+    ratio(ofDefault.ratio),
+    range(ofDefault.range),
+    ratio(ofBest.ratio),
+    range(ofBest.range),
+    formatBytes(peakBytes),
+    accuracy(runs.map(({ dev }) => dev.at(-1)!)),
+    accuracy(runs.map(({ test }) => test)),
   ]);
+  const header = [
+    '',
+    'wall clock',
+    'of default',
+    'range',
+    'of best',
+    'range',
+    'peak memory',
+    'dev accuracy',
+    'test accuracy',
+  ];
   print(formatTable([header, ...rows]));
 }
 
