@@ -11,9 +11,10 @@ import { parseOptions, usage, type BenchOptions } from './options.js';
 import { benchPredict, type PredictResult } from './predict.js';
 import { print } from './print.js';
 import { printConvert, printInference, printLoad, printPredict, printServe } from './report-models.js';
-import { printFinetune, printLines, printMatmul, printMemory, printSteps } from './report-training.js';
+import { printFinetune, printLines, printMatmul, printMemory, printSteps, printTechniques } from './report-training.js';
 import { benchServe } from './serve.js';
 import { benchStep, type StepResult } from './step.js';
+import { benchTechniques, type TechniquesResult } from './techniques.js';
 
 const say = (text: string): void => {
   process.stderr.write(`${text}\n`);
@@ -41,6 +42,14 @@ async function run(options: BenchOptions): Promise<void> {
       save('step', steps);
     }
     printSteps(steps, options);
+  }
+  if (includes('techniques')) {
+    const techniques: TechniquesResult[] = [];
+    for (const precision of options.precisions) {
+      techniques.push(await benchTechniques(options, precision, say));
+      save('techniques', techniques);
+    }
+    printTechniques(techniques, options);
   }
   if (includes('epoch')) {
     const sides = await benchFinetune(options, say);

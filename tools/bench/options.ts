@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util';
+import { leverNames, type Lever } from './levers.js';
 
 export const precisions = ['fp32', 'bf16'] as const;
 export type Precision = (typeof precisions)[number];
 
 export const benches = [
   'step',
+  'techniques',
   'epoch',
   'memory',
   'lines',
@@ -26,6 +28,8 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly batch: number;
   readonly length: number;
+  /** Of the techniques bench. */
+  readonly levers: readonly Lever[];
   /** Of the epoch bench. */
   readonly epochs: number;
   readonly seeds: readonly number[];
@@ -46,22 +50,25 @@ export const usage = `Usage: npm run bench -- [PART] [options]
 
 t4 beside PyTorch, Transformers and ONNX Runtime, on the same work in the same run. Meaningful on a machine that does
 nothing else.
-  step       one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
-  epoch      a fine-tuning of sst-2-sentences with MiniLM, whole processes, beside Trainer's defaults and its best
-  memory     t4's resident memory over many steps of changing shapes
-  lines      t4 finetune on ten million generated lines, twice: time to the first step, memory, cache
-  load       seconds and memory of loading BERT-base, 409 MB, from a safetensors file
-  convert    memory of t4 convert with models of 400 and 500 MB, between Hugging Face, TensorFlow and fairseq
-  predict    t4 predict beside Transformers' pipeline with batching, MiniLM on 2,693 sentences
-  inference  classification with BERT-base beside ONNX Runtime: a batch, and one sentence of 32 tokens
-  serve      t4 serve under the load of many clients, beside one request at a time, MiniLM; memory over many requests
-  all        all of these but lines, the default (about an hour on 2 cores)
+  step        one training step of BERT-base (random weights), and the share of the machine's matrix-product speed
+  techniques  the same step with each technique and lever alone, beside the plain one
+  epoch       a fine-tuning of sst-2-sentences with MiniLM, whole processes, beside Trainer's defaults and its best
+  memory      t4's resident memory over many steps of changing shapes
+  lines       t4 finetune on ten million generated lines, twice: time to the first step, memory, cache
+  load        seconds and memory of loading BERT-base, 409 MB, from a safetensors file
+  convert     memory of t4 convert with models of 400 and 500 MB, between Hugging Face, TensorFlow and fairseq
+  predict     t4 predict beside Transformers' pipeline with batching, MiniLM on 2,693 sentences
+  inference   classification with BERT-base beside ONNX Runtime: a batch, and one sentence of 32 tokens
+  serve       t4 serve under the load of many clients, beside one request at a time, MiniLM; memory over many requests
+  all         all of these but lines, the default (some two hours on 2 cores)
 
   --device cpu|gpu       default: cpu
   --precision fp32|bf16  one instead of both, of t4's in epoch; inference: always both
-  --steps N              step, inference: timed steps or batches a round and side; default: 3
-  --rounds N             step, predict, inference: rounds, the sides in turn; load: processes; default: 3
-  --batch N, --length N  step, inference: default: 16 and 128
+  --steps N              step, techniques, inference: timed steps or batches a round and side; default: 3
+  --rounds N             step, techniques, predict, inference: rounds, the sides in turn; load: processes; default: 3
+  --batch N, --length N  step, techniques, inference: default: 16 and 128
+  --levers ema,fgm       techniques: default: all of
+                         ${leverNames.join(', ')}
   --epochs N             epoch: default: 1
   --seeds 1,2,3          epoch: each on all sides in turn; default: 1,2,3
   --rows N               epoch: rows of each file, for a trial; default: all
@@ -96,6 +103,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
       device: { type: 'string', default: 'cpu' },
       precision: { type: 'string' },
       seeds: { type: 'string', default: '1,2,3' },
+      levers: { type: 'string', default: leverNames.join(',') },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -118,6 +126,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     rounds: count('rounds', 3),
     batch: count('batch', 16),
     length: count('length', 128),
+    levers: values.levers.split(',').map((name) => oneOf('--levers', name, leverNames)),
     epochs: count('epochs', 1),
     seeds: seedsOf(values.seeds),
     rows: given.rows === undefined ? undefined : count('rows', 1),
@@ -136,10 +145,7 @@ function oneOf<T extends string>(what: string, value: unknown, allowed: readonly
   return found;
 }
 
-function seedsOf(list: unknown): number[] {
-  const seeds = String(list).split(',').map(Number);
-  if (!seeds.every((seed) => Number.isInteger(seed) && seed >= 0)) {
-    throw new TypeError(`--seeds: got ${String(list)}, expected numbers like 1,2,3`);
-  }
-  return seeds;
+function seedsOf(list: string): number[] {
+  if (!/^\d+(,\d+)*$/.test(list)) throw new TypeError(`--seeds: got ${list}, expected numbers like 1,2,3`);
+  return list.split(',').map(Number);
 }

@@ -2,12 +2,14 @@ import { meanOf, standardDeviation } from '../../src/metrics/deviation.js';
 import { formatBytes, formatCount, formatPercent } from '../../src/ui/format.js';
 import { formatTable } from '../../src/ui/table.js';
 import type { FinetuneSide } from './finetune.js';
+import { levers } from './levers.js';
 import type { LinesResult } from './lines.js';
 import type { MatmulSpeeds } from './matmul.js';
 import type { MemoryResult } from './memory.js';
 import type { BenchOptions } from './options.js';
 import { print, range, ratio, seconds } from './print.js';
 import type { StepResult } from './step.js';
+import type { TechniquesResult } from './techniques.js';
 
 const gigaflops = (value: number): string => `${Math.round(value / 1e9)} GFLOP/s`;
 
@@ -60,6 +62,23 @@ export function printSteps(results: readonly StepResult[], { batch, length }: Be
     ],
   ]);
   print(`\n${formatTable([['', 't4', 'PyTorch', 't4 / PyTorch'], ...others])}`);
+}
+
+export function printTechniques(results: readonly TechniquesResult[], { batch, length }: BenchOptions): void {
+  print(`\nOne training step of t4, BERT-base, batch ${batch} x ${length} tokens, beside the plain one (medians)\n`);
+  const rows = results.flatMap((result) =>
+    result.levers.map(({ lever, medianSeconds, ratioRange, peakBytes, peakRatio, ...step }) => [
+      result.precision,
+      lever === 'plain' ? 'plain' : levers[lever],
+      seconds(medianSeconds),
+      ratio(step.ratio),
+      range(ratioRange),
+      formatBytes(peakBytes),
+      ratio(peakRatio),
+    ]),
+  );
+  const header = ['', '', 'step', 'of plain', 'range', 'peak memory', 'of plain'];
+  print(formatTable([header, ...rows], ['left', 'left']));
 }
 
 export function printFinetune(sides: readonly FinetuneSide[], { epochs, seeds }: BenchOptions): void {

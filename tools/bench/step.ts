@@ -35,7 +35,8 @@ export interface StepResult {
   readonly torchShareOfLimit: number;
 }
 
-class SideRun {
+/** A process that makes steps and is timed. */
+export class SideRun {
   private readonly worker: Worker;
   private readonly began = performance.now();
   private readonly rounds: number[][] = [];
@@ -54,11 +55,13 @@ class SideRun {
     await this.worker.ask({ steps: 2 }, stepsSchema);
   }
 
-  async round(steps: number): Promise<void> {
+  /** @returns the seconds of each step */
+  async round(steps: number): Promise<number[]> {
     const { seconds, loss } = await this.worker.ask({ steps }, stepsSchema);
     if (!Number.isFinite(loss)) throw new Error('the loss is not finite: the timing means nothing');
     this.rounds.push(seconds);
     this.lastLoss = loss;
+    return seconds;
   }
 
   async finish(): Promise<Side> {
@@ -77,7 +80,7 @@ export async function benchStep(
   say: (text: string) => void,
 ): Promise<StepResult> {
   const { batch, length, device, steps, rounds } = options;
-  const settings = { precision, batch, length, device, model: bertBase };
+  const settings = { precision, batch, length, device, model: bertBase, lever: 'plain' };
   say(`step, ${precision}: starting t4`);
   const t4 = new SideRun(nodeCommand('t4-step.js', settings), device);
   await t4.warmUp();
