@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { createRandom } from '../../src/data/random.js';
 import { checkpointProblem } from '../../src/training/checkpoints.js';
+import { limitedFiles, smallDisk, type Mounted } from '../support/full-disk.js';
 import { startChild, t4, writeLauncher, type Child } from '../support/t4.js';
 import { writeTinyTask, type TinyTask } from '../support/tiny-task.js';
 
@@ -97,11 +97,27 @@ describe('durability', () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Begins a run, or goes on with it. */
-  function sit(run: string): Child {
-    const resumed = existsSync(join(run, 'task.yaml'));
-    const what = resumed ? ['--resume'] : ['--task', task.file];
-    return startChild(process.execPath, [launcher, 'finetune', '--output', run, ...what], folder);
+  /**
+   * Begins a run, or goes on with it.
+   *
+   * @param seen where this process finds the run
+   * @param enter what goes before the command
+   * @param set further flags of a run that begins
+   */
+  function sit(
+    run: string,
+    { seen = run, enter = [] as readonly string[], set = [] as readonly string[] } = {},
+  ): Child {
+    const resumed = existsSync(join(seen, 'task.yaml'));
+    const what = resumed ? ['--resume'] : ['--task', task.file, ...set];
+    const [command, ...argv] = [...enter, process.execPath, launcher, 'finetune', '--output', run, ...what];
+    return startChild(command!, argv, folder);
+  }
+
+  /** Resolves when a run that goes on has logged so many steps. */
+  async function afterSteps(run: string, child: Child, steps: number): Promise<void> {
+    await child.says(/^run: /m);
+    await until(run, child, () => lastStep(run) >= steps);
   }
 
   function expectWhole(run: string): void {
@@ -152,9 +168,7 @@ describe('durability', () => {
     for (let end = 0; end < signals; end++) {
       const [signal, code] = end % 2 === 0 ? (['SIGTERM', 143] as const) : (['SIGINT', 130] as const);
       const child = sit(run);
-      await child.says(/^run: /m);
-      const from = Math.floor(((end + random(1000) / 1000) * (totalSteps - 20)) / signals);
-      await until(run, child, () => lastStep(run) >= from);
+      await afterSteps(run, child, Math.floor(((end + random(1000) / 1000) * (totalSteps - 20)) / signals));
       child.process.kill(signal);
       const ended = await child.ended;
       expect(ended.code, ended.stderr).to.equal(code);
@@ -167,58 +181,64 @@ describe('durability', () => {
     expectWhole(run);
   });
 
-  describe('with a full disk', () => {
-    /** No file may become longer than so many bytes: enough for the log and the model, not for the moments of AdamW. */
-    const limited = 30_000;
+  for (const disk of [smallDisk(), limitedFiles]) {
+    describe(`with a full disk (${disk.means})`, () => {
+      let mounted: Mounted;
+      before(async () => {
+        mounted = await disk.mount(join(folder, 'small'));
+      });
+      after(async () => {
+        await mounted.unmount();
+      });
 
-    /** As a disk that is full, or no longer so, at once; the process stands still meanwhile. */
-    function limitFiles({ process: { pid } }: Child, bytes: number | 'unlimited'): void {
-      process.kill(pid!, 'SIGSTOP');
-      const ran = spawnSync('prlimit', [`--pid=${pid}`, `--fsize=${bytes}:`], { encoding: 'utf8' });
-      expect(ran.status, ran.stderr).to.equal(0);
-      process.kill(pid!, 'SIGCONT');
-    }
+      /** A run on the disk: where its own process finds it, and where this one does. */
+      const begin = async (name: string) => {
+        const run = join(mounted.folder, name);
+        const seen = join(mounted.seen, name);
+        // Nothing but the newest checkpoint and the best: nothing that could make room for a further one.
+        const child = sit(run, { enter: mounted.enter, seen, set: ['--set', 'training.keep=1'] });
+        await afterSteps(seen, child, 20);
+        return { run, seen, child };
+      };
 
-    it('for a while, training goes on and nothing is lost', async () => {
-      const run = join(folder, 'full-for-a-while');
-      const child = sit(run);
-      await child.says(/^run: /m);
-      await until(run, child, () => lastStep(run) >= 20);
-      limitFiles(child, limited);
-      await child.says(/^warning: the disk is full, so step \d+ is not saved .*; training goes on and tries again/m);
-      expectNothingHalf(run);
-      limitFiles(child, 'unlimited');
-      await child.says(/^there is room again: saved after step \d+$/m);
-      const ended = await child.ended;
-      expect(ended.code, ended.stderr).to.equal(0);
-      expect(ended.stderr.match(/^warning: the disk is full/gm)).to.have.length(1);
-      expectWhole(run);
+      it('for a while, training goes on and nothing is lost', async () => {
+        const { seen, child } = await begin('for-a-while');
+        await mounted.fill(seen, child);
+        await child.says(/^warning: the disk is full, so step \d+ is not saved .*; training goes on and tries again/m);
+        expectNothingHalf(seen);
+        mounted.clear(child);
+        await child.says(/^there is room again: saved after step \d+$/m);
+        const ended = await child.ended;
+        expect(ended.code, ended.stderr).to.equal(0);
+        expect(ended.stderr.match(/^warning: the disk is full/gm)).to.have.length(1);
+        expectWhole(seen);
+      });
+
+      it('to the end, says what is kept, ends with 7, and is resumed to the same end', async () => {
+        const { run, seen, child } = await begin('to-the-end');
+        await mounted.fill(seen, child);
+        const kept = numbered(seen);
+        const ended = await child.ended;
+        expect(ended.code, ended.stderr).to.equal(7);
+        expect(ended.stderr).to.match(
+          /^t4: the checkpoint of step 150 could not be written: .*\n +The disk is full\. The newest checkpoint is /m,
+        );
+        const newest = Math.max(...kept.map(Number));
+        expect(numbered(seen)).to.include(String(newest));
+        expectNothingHalf(seen);
+        mounted.clear(child);
+        const resumed = await sit(run, { enter: mounted.enter, seen }).ended;
+        expect(resumed.code, resumed.stderr).to.equal(0);
+        expect(resumed.stderr).to.contain(`continued from step ${newest} of 150`);
+        expectWhole(seen);
+      });
     });
-
-    it('to the end, says what is kept, ends with 7, and is resumed to the same end', async () => {
-      const run = join(folder, 'full-to-the-end');
-      const child = sit(run);
-      await child.says(/^run: /m);
-      await until(run, child, () => lastStep(run) >= 20);
-      limitFiles(child, limited);
-      const ended = await child.ended;
-      expect(ended.code, ended.stderr).to.equal(7);
-      expect(ended.stderr).to.match(
-        /^t4: the checkpoint of step 150 could not be written: .*\n +The disk is full\. The newest checkpoint is /m,
-      );
-      expect(numbered(run)).to.not.deep.equal([]);
-      expectNothingHalf(run);
-      const resumed = await sit(run).ended;
-      expect(resumed.code, resumed.stderr).to.equal(0);
-      expectWhole(run);
-    });
-  });
+  }
 
   it('a checkpoint that was damaged on disk is named, and the one before it continues the run', async () => {
     const run = join(folder, 'damaged');
     const child = sit(run);
-    await child.says(/^run: /m);
-    await until(run, child, () => lastStep(run) >= 20);
+    await afterSteps(run, child, 20);
     child.process.kill('SIGTERM');
     await child.ended;
     const [newest] = numbered(run).sort((a, b) => Number(b) - Number(a));
