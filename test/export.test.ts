@@ -67,6 +67,8 @@ const exportSchema = z.strictObject({
   next: z.string(),
 });
 
+const labelsTokens = (kind: TinyKind): boolean => ['ner', 'crf', 'spans'].includes(kind);
+
 describe('t4 export', () => {
   let folder: string;
   let output: string;
@@ -106,7 +108,7 @@ describe('t4 export', () => {
       const result = await exported('saved-model', run(kind));
       const size = kind === 'classification' ? 16 : 40;
       expect(result.verified.examples).to.equal(size);
-      expect(result.verified.on).to.match(/^the first \d+ examples of .*(dev|data)\.(tsv|conll)$/);
+      expect(result.verified.on).to.match(/^the first \d+ examples of .*(dev|data)\.(tsv|conll|jsonl)$/);
       expect(result.verified.difference).to.be.at.most(1e-5);
       expect(result).to.include({ folder: join(output, '1'), version: 1, model: 'my-model' });
       expect(result.notes).to.deep.equal([]);
@@ -126,9 +128,10 @@ describe('t4 export', () => {
         sets: ['chosen', 'labels', 'probabilities', 'thresholds'],
         ner: ['label_ids', 'labels', 'probabilities', 'scores'],
         crf: ['label_ids', 'labels', 'path_scores', 'probabilities', 'scores'],
+        spans: ['label_ids', 'labels', 'probabilities', 'scores'],
       };
       expect(Object.keys(main!.outputs).sort()).to.deep.equal(outputs[kind]);
-      const places = kind === 'ner' || kind === 'crf' ? ['ends', 'starts', 'word_mask'] : [];
+      const places = labelsTokens(kind) ? ['ends', 'starts', 'word_mask'] : [];
       const { text, tokenize } = result.signatures!;
       expect(Object.keys(text!.inputs)).to.deep.equal(kind === 'pairs' ? ['text', 'pair'] : ['text']);
       expect(Object.keys(text!.outputs).sort()).to.deep.equal([...outputs[kind], ...places].sort());
@@ -150,7 +153,7 @@ describe('t4 export', () => {
         const result = await exported(format, run(kind));
         expect(result.verified.difference).to.equal(0);
         expect(result.folder).to.equal(output);
-        const isToken = kind === 'ner' || kind === 'crf';
+        const isToken = labelsTokens(kind);
         const name = `BertFor${isToken ? 'Token' : 'Sequence'}Classification`;
         expect(result.architecture).to.equal(format === 'huggingface' ? name : undefined);
         expect(result.notes.join()).to.match(kind === 'crf' && format === 'huggingface' ? /has no CRF/ : /^[^C]*$/);

@@ -1,11 +1,14 @@
 import type { Place } from '../tokenization/align.js';
 
 /** Scripts that have no blanks between words (or, as Hangul, write endings onto names): each of their characters is a word. */
-const characters =
+export const characterScripts =
   '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Hangul}' +
   '\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}';
 
-const wordForm = new RegExp(`[${characters}]\\p{M}*|(?:(?![${characters}])[\\p{L}\\p{M}\\p{N}])+|\\S\\p{M}*`, 'gu');
+const wordForm = new RegExp(
+  `[${characterScripts}]\\p{M}*|(?:(?![${characterScripts}])[\\p{L}\\p{M}\\p{N}])+|\\S\\p{M}*`,
+  'gu',
+);
 
 /**
  * The words of a text whose entities are given by their places: a character of a script without blanks, any other symbol,

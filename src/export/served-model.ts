@@ -77,12 +77,13 @@ function textOf({ head, card, tokenizer, maxLength }: FinishedModel): {
 } {
   const kind = head === 'token' ? (card?.words ?? 'words') : undefined;
   const isPair = card?.task === 'pair-classification';
-  const text =
-    kind === 'split'
-      ? 'its words are those of texts whose entities are given by places'
-      : textInputs(tokenizer, { isPair, maxLength, words: kind });
+  const text = textInputs(tokenizer, { isPair, maxLength, words: kind });
   if (typeof text !== 'string') return { text, notes: [] };
-  return { notes: [`no signature takes texts, because ${text}: clients send token ids`] };
+  return {
+    notes: [
+      `no signature takes texts, because ${text}: clients of TensorFlow Serving send token ids, those of t4 serve may send texts`,
+    ],
+  };
 }
 
 type BundleType = NonNullable<BundleTensor['dtype']>;

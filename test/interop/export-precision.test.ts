@@ -17,7 +17,7 @@ import { openFinishedModel } from '../../src/training/finished-model.js';
 import { t4 } from '../support/t4.js';
 import { tinyConfig, writeTinyModel } from '../support/tiny-task.js';
 import { askPython } from './python.js';
-import { writeRandomModel } from './random-model.js';
+import { writeRandomModel } from '../support/random-model.js';
 
 const tags = ['O', 'B-PER', 'I-PER'];
 const common = { version: 1, precision: 'fp32', maxLength: 20 } as const;

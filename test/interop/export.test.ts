@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import type { ModelCard } from '../../src/checkpoints/model-folder.js';
 import type { Batch } from '../../src/data/batches.js';
+import { joinEntities, type Entity, type LabelledWord } from '../../src/data/join-entities.js';
 import { createRandom } from '../../src/data/random.js';
 import { ownAnswers } from '../../src/export/answers.js';
 import { servedLabels } from '../../src/export/served-model.js';
@@ -14,9 +15,9 @@ import { sequenceClassifier, tokenClassifier } from '../../src/models/network.js
 import { loadTokenizer } from '../../src/tokenization/load.js';
 import { entityNetwork } from '../../src/training/entity-task.js';
 import { finishedNetwork, loadFinishedModel, openFinishedModel } from '../../src/training/finished-model.js';
+import { writeRandomModel } from '../support/random-model.js';
 import { t4 } from '../support/t4.js';
 import { askPython } from './python.js';
-import { writeRandomModel } from './random-model.js';
 
 const texts = [
   'The quick brown fox jumps over the lazy dog near Paris.',
@@ -50,6 +51,7 @@ const none: TransitionRules = {
 const cases: readonly Case[] = [
   ...families.flatMap((family) => heads.map((head) => ({ name: `${family}-${head}`, head, isForeign: true }))),
   ...heads.map((head) => ({ name: `albert_zh-${head}`, head, isForeign: false })),
+  { name: 'spans-token', head: 'token', isForeign: false },
   { name: 'crf-free', head: 'token', isForeign: true, rules: none },
   { name: 'crf-ruled', head: 'token', isForeign: true, rules: transitionRules(tags, 'IOB2') },
 ];
@@ -153,6 +155,12 @@ describe('t4 export beside TensorFlow and Transformers', () => {
       1500,
     );
     const bert = modelConfigSchema.parse({ model_type: 'bert', ...small, vocab_size });
+    writeRandomModel(
+      model('spans-token'),
+      { config: bert, network: tokenClassifier(bert, tags.length), card: { ...words, words: 'split' } },
+      tokenizer,
+      1500,
+    );
     for (const field of ['free', 'ruled'] as const) {
       const network = entityNetwork(bert, { labels: tags, field });
       writeRandomModel(
@@ -213,6 +221,21 @@ describe('t4 export beside TensorFlow and Transformers', () => {
 
   function numbers(outputs: z.infer<typeof outputsSchema>, name: string): number[] {
     return outputs[name]!.values.map((value) => z.number().parse(value));
+  }
+
+  /** What a client makes of the signature's answer; the texts have no characters of two UTF-16 units. */
+  function entitiesOf(outputs: z.infer<typeof outputsSchema>, text: string, row: number): Entity[] {
+    const length = outputs.word_mask!.shape[1]!;
+    const of = (name: string): (string | number)[] => outputs[name]!.values.slice(row * length, (row + 1) * length);
+    const [mask, starts, ends, labels] = ['word_mask', 'starts', 'ends', 'labels'].map(of);
+    const words: LabelledWord[] = [];
+    mask!.forEach((isFirst, at) => {
+      const [start, end] = [Number(starts![at]), Number(ends![at])];
+      const word = isFirst === 1 || start < 0 ? undefined : words.pop();
+      if (word !== undefined) words.push({ ...word, place: { ...word.place, end } });
+      else if (isFirst === 1) words.push({ place: { start, end }, label: String(labels![at]) });
+    });
+    return joinEntities(text, words);
   }
 
   function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, what: string): void {
@@ -293,6 +316,24 @@ describe('t4 export beside TensorFlow and Transformers', () => {
           const mask = rules === undefined ? batch.attentionMask : batch.wordMask!;
           expect(numbers(outputs, 'label_ids'), what).to.deep.equal(ids.map((id, at) => (mask[at] === 1 ? id : -1)));
         });
+      });
+    }
+
+    if (head === 'token' && takesTexts(name)) {
+      it(`${name}: texts are answered with the entities that t4 predict finds`, async () => {
+        const input = join(folder, 'entities.txt');
+        writeFileSync(input, texts.map((text) => `${text}\n`).join(''));
+        const ran = await t4('predict', '--checkpoint', model(name), '--input', input, '--precision', 'fp32');
+        expect(ran.code, ran.stderr).to.equal(0);
+        const answers = ran.stdout
+          .trimEnd()
+          .split('\n')
+          .map((line) => JSON.parse(line) as unknown);
+        expect(
+          texts.map((text, row) => ({ entities: entitiesOf(read.get(name)!.texts!.text, text, row) })),
+        ).to.deep.equal(answers);
+        // The random weights of one of the models find nothing in these texts.
+        if (name !== 'albert_zh-token') expect(JSON.stringify(answers)).to.contain('"label"');
       });
     }
 

@@ -8,7 +8,7 @@ import { sentences, writeTinyTask } from './tiny-task.js';
 
 /** A run of each task, trained for a step or two: once for all tests of a process, which leave it as it is. */
 
-export const tinyKinds = ['classification', 'pairs', 'sets', 'ner', 'crf'] as const;
+export const tinyKinds = ['classification', 'pairs', 'sets', 'ner', 'crf', 'spans'] as const;
 export type TinyKind = (typeof tinyKinds)[number];
 
 /** Texts of several lengths. */
@@ -31,6 +31,7 @@ const data: Readonly<Record<Exclude<TinyKind, 'classification'>, { name: string;
   },
   ner: { name: 'data.conll', text: tagged(), settings: { columns: undefined } },
   crf: { name: 'data.conll', text: tagged(), settings: { columns: undefined } },
+  spans: { name: 'data.jsonl', text: lines(withEntities), settings: { columns: undefined } },
 };
 
 /** Every fourth word begins an entity of one or two words. */
@@ -46,12 +47,24 @@ function tagged(): string {
     .join('\n');
 }
 
+/** Texts without blanks around their dots, in which every second word is an entity. */
+function withEntities(text: string): string {
+  const joined = text.replaceAll(' .', '.');
+  const entities = Array.from(joined.matchAll(/\w+/g), ({ 0: word, index }) => ({
+    start: index,
+    end: index + word.length,
+    label: 'XY'.charAt(word.length % 2),
+  })).filter((_, i) => i % 2 === 0);
+  return `${JSON.stringify({ text: joined, entities })}\n`;
+}
+
 const taskOf = {
   classification: 'classification',
   pairs: 'pair-classification',
   sets: 'multi-label-classification',
   ner: 'ner',
   crf: 'ner',
+  spans: 'ner',
 } as const;
 
 /** What the tests of a process share; it goes with the process. */

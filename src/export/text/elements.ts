@@ -25,6 +25,10 @@ export interface Elements {
   /** Where code points, or whole added tokens, begin and end in their text, counted in its code points: int32 [N]. */
   readonly begins: Value;
   readonly ends: Value;
+  /** The code points of all texts, int32 [N]: as they are decoded, with the marks around added tokens where there are any. */
+  readonly codePoints: Value;
+  /** Where those of each text begin, and the end: int32 [R + 1]. */
+  readonly codePointSplits: Value;
 }
 
 const flags = { alone: 1 << 21, blank: 1 << 22, added: 1 << 23 } as const;
@@ -50,7 +54,7 @@ export function elementsOf(
   };
   const [splits, codePoints] = g.addAll('UnicodeDecode', [marked], decodeAttrs, ['int64', 'int32']);
   const codePointSplits = g.cast(splits!, 'int32');
-  const numbers = ruleNumbers(g, codePoints!, characters);
+  const numbers = codePointNumbers(g, codePoints!, characters.numbers);
   const found =
     added.length === 0
       ? withoutAddedTokens(g, codePoints!, numbers)
@@ -72,6 +76,8 @@ export function elementsOf(
     sources: g.minus(numbersOfSegments(g, starts, count), 1),
     begins: g.minus(g.slice(found.places, 0, -1), origins),
     ends: g.minus(g.gather(found.places, found.lasts), origins),
+    codePoints: codePoints!,
+    codePointSplits,
   };
 }
 
@@ -115,8 +121,12 @@ function markAddedTokens(g: NodeBuilder, texts: Value, added: readonly AddedToke
 /** As RE2 spells any character. */
 const escaped = (character: string): string => `\\x{${character.codePointAt(0)!.toString(16)}}`;
 
-/** The rule of each code point, [N]. The table has two levels: blocks of code points that have the same rules are one. */
-function ruleNumbers(g: NodeBuilder, codePoints: Value, { numbers }: CharacterRules): Value {
+/**
+ * A number for each code point, int32 [N]. The table has two levels: blocks of code points that have the same numbers are one.
+ *
+ * @param numbers those of all code points
+ */
+export function codePointNumbers(g: NodeBuilder, codePoints: Value, numbers: Uint16Array): Value {
   const bits = 6;
   const size = 1 << bits;
   const blocks = new Map<string, number>();

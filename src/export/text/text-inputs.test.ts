@@ -2,6 +2,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { createRandom } from '../../data/random.js';
+import { wordSplitter, type WordKind } from '../../data/word-splitter.js';
 import { loadTokenizer } from '../../tokenization/load.js';
 import { openTextModel, ownInputs, type TestText } from './testing.js';
 import { textInputs, type TextSettings } from './text-inputs.js';
@@ -127,7 +129,7 @@ describe('the tokenizer in the graph', () => {
   it('says where the tokens of words and of characters stand', () => {
     const tokenizer = tokenizerOf({});
     const text = '\u0000[SEP] unaffable\u{1f600}x 中文café a';
-    const found = (words: 'words' | 'characters'): unknown[] => {
+    const found = (words: WordKind): unknown[] => {
       const model = openTextModel(join(folder, words), tokenizer, { isPair: false, maxLength: 12, words });
       try {
         const outputs = model.run(['', text]);
@@ -159,12 +161,70 @@ describe('the tokenizer in the graph', () => {
       ['a', 'a', 1],
       ['[SEP]', '', 0],
     ]);
+    expect(found('split')).to.deep.equal([
+      ['[CLS]', '', 0],
+      ['[', '[', 1],
+      ['[UNK]', 'SEP', 1],
+      [']', ']', 1],
+      ['un', 'un', 1],
+      ['##aff', 'aff', 0],
+      ['##able', 'able', 0],
+      ['\u{1f600}', '\u{1f600}', 1],
+      ['[UNK]', 'x', 1],
+      ['中', '中', 1],
+      ['文', '文', 1],
+      ['[SEP]', '', 0],
+    ]);
     const tokenOf = (character: string): string => (/[a[\]]/.test(character) ? character : '[UNK]');
     expect(found('characters')).to.deep.equal([
       ['[CLS]', '', 0],
       ...Array.from('[SEP]unaff', (character) => [tokenOf(character), character, 1]),
       ['[SEP]', '', 0],
     ]);
+  });
+
+  it('splits texts into words as textWords does, whatever stands beside what', () => {
+    const some = [
+      ...['a', 'b', 'Z', '7', 'é', 'Ω', '\u0301', '\u0327', '\u20dd', '\ufe0f'],
+      ...['中', '\u{20000}', 'あ', 'ア', '한', '\u1112\u1161', 'ก', '\u0e31', '\u0e48', 'က', '\u1031', '\u302a'],
+      ...['!', '-', '€', '①', '😀', '\u200d', '\ufeff', '\u0000', '\u0085', '\ufffd', '[SEP]', '[', '_', '\u064b'],
+      ...[' ', '\t', '\n', '\u00a0', '\u3000', '\u2028', '\u180e'],
+    ];
+    const random = createRandom(31);
+    const made = Array.from({ length: 600 }, (_, i) =>
+      Array.from({ length: i % 50 === 0 ? 0 : 1 + random(14) }, () => some[random(some.length)]!).join(''),
+    );
+    const vocabulary = [
+      ...tokens,
+      ...['b', 'z', 'Z', '7', 'é', 'あ', 'ア', 'ก', 'ก\u0e31', '##\u0301', '##7', '€', '\u0301a'],
+    ];
+    for (const config of [{}, { do_lower_case: false }, { strip_accents: false }]) {
+      const tokenizer = tokenizerOf(config, `${vocabulary.join('\n')}\n`);
+      const maxLength = 12;
+      const model = openTextModel(join(folder, 'model'), tokenizer, { isPair: false, maxLength, words: 'split' });
+      try {
+        const outputs = model.run(made);
+        const length = outputs.input_ids!.shape[1]!;
+        const [ids, masks] = [outputs.input_ids!.data, outputs.word_mask!.data] as [Int32Array, Int32Array];
+        const words = wordSplitter('split', tokenizer);
+        made.forEach((text, i) => {
+          const { before, after } = tokenizer.single;
+          const of = (list: readonly number[][]): number[] => list.flat().slice(0, tokenizer.roomFor(maxLength));
+          const found = words(text).map((word) => [...word.ids]);
+          const expected = [...before, ...of(found), ...after];
+          const isFirst = [...before.map(() => 0), ...of(found.map((word) => word.map((_, at) => Number(at === 0))))];
+          const [got, mask] = [ids, masks].map((data) => Array.from(data.slice(i * length, (i + 1) * length)));
+          const padded = (values: readonly number[], padding: number): number[] =>
+            Array.from({ length }, (_, at) => values[at] ?? padding);
+          expect(got, JSON.stringify(text)).to.deep.equal(padded(expected, tokenizer.padTokenId));
+          expect(mask, JSON.stringify(text)).to.deep.equal(padded(isFirst, 0));
+        });
+      } finally {
+        model.dispose();
+        rmSync(join(folder, 'model'), { recursive: true });
+        rmSync(join(folder, 'tokenizer'), { recursive: true });
+      }
+    }
   });
 
   it('says why a tokenizer cannot be had in the graph', () => {

@@ -1,12 +1,15 @@
 import { attr, type GraphNode } from '../../graph/node.js';
 import type { SavedModelInit } from '../../graph/saved-model.js';
 import type { Port, Signature } from '../../graph/signature.js';
+import { textWords } from '../../data/text-words.js';
+import type { WordKind } from '../../data/word-splitter.js';
 import type { AddedToken } from '../../tokenization/added-tokens.js';
 import type { LoadedTokenizer, TokenizationSteps } from '../../tokenization/tokenizer.js';
 import { characterRules, type CharacterRules } from './characters.js';
-import { elementsOf } from './elements.js';
+import { elementsOf, type Elements } from './elements.js';
 import { layOut } from './layout.js';
-import { createNodeBuilder, type Value } from './node-builder.js';
+import { createNodeBuilder, type NodeBuilder, type Value } from './node-builder.js';
+import { splitWords } from './split-words.js';
 import { vocabularyFile, vocabularyTable, type VocabularyFile } from './vocabulary.js';
 import { wordPieceTokens } from './word-piece.js';
 
@@ -30,8 +33,8 @@ export interface TextInputs {
 export interface TextSettings {
   readonly isPair: boolean;
   readonly maxLength: number;
-  /** What a label belongs to, where tokens are labelled: the tokenizer's words, or the characters that are no blanks. */
-  readonly words?: 'words' | 'characters' | undefined;
+  /** What a label belongs to, where tokens are labelled: the tokenizer's words, or what a wordSplitter splits texts into. */
+  readonly words?: WordKind | undefined;
 }
 
 /**
@@ -43,7 +46,7 @@ export interface TextSettings {
 export function textInputs(tokenizer: LoadedTokenizer, settings: TextSettings): TextInputs | string {
   const { isPair, maxLength, words } = settings;
   const { steps } = tokenizer;
-  const byCharacter = words === 'characters';
+  const isSplit = words !== undefined && words !== 'words';
   const problem = problemOf(steps);
   if (problem !== undefined) return problem;
   const vocabulary = vocabularyFile(steps.tokenIds, tokenizer.files);
@@ -56,13 +59,9 @@ export function textInputs(tokenizer: LoadedTokenizer, settings: TextSettings): 
     g.add('Placeholder', [], { dtype: attr.type('string'), shape: attr.shape([-1]) }, 'string', `text/input_${name}`),
   );
   const characters = characterRules(steps.normalize, steps.preTokenize, alphabet, unknownCharacter(alphabet));
-  if (byCharacter && !isOfCharacters(steps, characters)) return 'one of its tokens is made of a single character';
-  const elements = elementsOf(
-    g,
-    isPair ? g.concat(...texts) : texts[0]!,
-    byCharacter ? [] : rawTokens(steps),
-    characters,
-  );
+  if (isSplit && !isOfWords(steps, characters, words)) return 'one of its added tokens may stand within a word';
+  const elements = elementsOf(g, isPair ? g.concat(...texts) : texts[0]!, isSplit ? [] : rawTokens(steps), characters);
+  const isNew = isSplit ? beginsOf(g, elements, words) : undefined;
   const table = vocabularyTable(g, vocabulary);
   const pieces = {
     unknownId: tokenizer.unkTokenId,
@@ -71,7 +70,7 @@ export function textInputs(tokenizer: LoadedTokenizer, settings: TextSettings): 
     longestToken: longestToken(steps),
   };
   // How pairs are cut depends on which text has more tokens, of those that are cut off too.
-  const tokens = wordPieceTokens(g, elements, table, pieces, isPair ? undefined : maxLength, byCharacter);
+  const tokens = wordPieceTokens(g, elements, table, pieces, isPair ? undefined : maxLength, isNew);
   const { padTokenId } = tokenizer;
   const inputs = layOut(g, tokens, { template: steps.template, isPair, padTokenId, maxLength });
   const port = ({ name, dtype }: Value, shape: readonly number[]): Port => ({ tensor: `${name}:0`, dtype, shape });
@@ -99,6 +98,8 @@ export function textInputs(tokenizer: LoadedTokenizer, settings: TextSettings): 
   };
 }
 
+type SplitKind = Exclude<WordKind, 'words'>;
+
 const isNormalized = ({ special, normalized }: AddedToken): boolean => normalized ?? special !== true;
 
 /** Those that are found before the text is normalized. */
@@ -114,11 +115,19 @@ function problemOf(steps: TokenizationSteps): string | undefined {
   return undefined;
 }
 
-/** Whether characters one by one are never added tokens, and never more than a word. */
-function isOfCharacters(steps: TokenizationSteps, { others }: CharacterRules): boolean {
-  const isSingle = ({ content }: AddedToken): boolean => Array.from(content).length === 1;
+/** Where the words that a wordSplitter finds begin, bool [M]. */
+function beginsOf(g: NodeBuilder, elements: Elements, words: SplitKind): Value {
+  const { sources } = elements;
+  const numbers = words === 'characters' ? sources : g.gather(splitWords(g, elements), sources);
+  return g.not(g.isEqual(numbers, g.slice(g.concat(g.ints([-1]), numbers), 0, -1)));
+}
+
+/** Whether no word has an added token in it, and no character becomes several words with blanks between. */
+function isOfWords(steps: TokenizationSteps, { others }: CharacterRules, words: SplitKind): boolean {
+  const fitsInWord = ({ content }: AddedToken): boolean =>
+    (words === 'characters' ? Array.from(content) : textWords(content)).length === 1;
   const hasBlank = others.some((form) => form.length > 1 && form.some(({ kind }) => kind === 'blank'));
-  return !rawTokens(steps).some(isSingle) && !hasBlank;
+  return !rawTokens(steps).some(fitsInWord) && !hasBlank;
 }
 
 /** The characters of the tokens. */

@@ -33,7 +33,8 @@ export interface Tokens {
 
 /**
  * @param mostWords of a text: more are not looked at, because they would be cut off; undefined: all are
- * @param byCharacter whether each character of a text is a text by itself, as far as words go
+ * @param isNew where something begins that is a text by itself, as far as words go, and has one label: bool [M]; undefined:
+ *   only where texts do, and words have labels
  */
 export function wordPieceTokens(
   g: NodeBuilder,
@@ -41,11 +42,10 @@ export function wordPieceTokens(
   table: VocabularyTable,
   settings: WordPieceSettings,
   mostWords: number | undefined,
-  byCharacter: boolean,
+  isNew: Value | undefined,
 ): Tokens {
   const { sources } = elements;
-  const isNewCharacter = g.not(g.isEqual(sources, g.slice(g.concat(g.ints([-1]), sources), 0, -1)));
-  const words = wordsOf(g, elements, mostWords, byCharacter ? isNewCharacter : undefined);
+  const words = wordsOf(g, elements, mostWords, isNew);
   const spelled = spelling(g, elements);
   const wholeIds = table.idsOf(spelled(words.starts, words.ends));
   const isAdded = g.gather(elements.isAdded, words.starts);
@@ -80,7 +80,7 @@ export function wordPieceTokens(
     counts: g.segmentSum(g.fill(g.size(places), 1), rows, texts),
     begins: g.gather(elements.begins, g.gather(sources, places)),
     ends: g.gather(elements.ends, g.gather(sources, lastElements)),
-    isFirst: g.gather(byCharacter ? g.cast(isNewCharacter, 'int32') : isWord, places),
+    isFirst: g.gather(isNew === undefined ? isWord : g.cast(isNew, 'int32'), places),
   };
 }
 
