@@ -388,6 +388,7 @@ describe('t4 finetune', () => {
         const ended = await child.ended;
         expect(ended.code, ended.stderr).to.equal(code);
         expect(ended.stdout).to.equal('');
+        expect(readdirSync(join(folder, run))).to.not.include('.lock');
         const [, step, command] = /saved after step (\d+) of 90\. Continue with: (.*)\n$/.exec(ended.stderr) ?? [];
         expect(Number(step)).to.be.within(12, 89);
         expect(existsSync(join(folder, run, 'checkpoints', step!, 'state.json'))).to.be.true;
@@ -403,5 +404,30 @@ describe('t4 finetune', () => {
         );
       });
     }
+
+    it('by SIGKILL goes on at once, and not before: two processes never train in one folder', async () => {
+      const run = join(folder, 'held');
+      const launcher = writeLauncher(folder);
+      const child = startChild('node', [launcher, 'finetune', '--task', task.file, '--output', run, ...many], folder);
+      await child.says(/^epoch 2 /m);
+      child.process.kill('SIGSTOP'); // so that it does not end before it has been asked
+      const refused = await t4('finetune', '--output', run, '--resume');
+      expect(refused).to.include({ code: 2, stdout: '' });
+      expect(refused.stderr).to.match(
+        new RegExp(
+          `^t4: ${run} is in use: process ${child.process.pid} has had it since .*\\n` +
+            ` +Wait until it has ended, or end it: kill ${child.process.pid} \\(it saves first\\); or name another --output\\.\\n$`,
+          'm',
+        ),
+      );
+      expect(await t4('finetune', '--output', run, '--resume', '--dry-run')).to.include({ code: 0 });
+      child.process.kill('SIGKILL');
+      await child.ended;
+      expect(readdirSync(run)).to.include('.lock');
+      const continued = await t4('finetune', '--output', run, '--resume');
+      expect(continued.code, continued.stderr).to.equal(0);
+      expect(readdirSync(run)).to.not.include('.lock');
+      expect(numbersOf(run)).to.deep.equal(numbersOf(whole));
+    });
   });
 });

@@ -35,6 +35,7 @@ import { measurePeak } from '../training/peak.js';
 import { phase } from '../training/phase.js';
 import { prepareTask, withMethods } from '../training/prepare.js';
 import { trainingProgram } from '../training/program.js';
+import { lockRun, refuseLockedRun } from '../training/run-lock.js';
 import { createRun, defaultRunFolder, refuseExistingRun, refuseMissingRun, tidyRun } from '../training/run-folder.js';
 import { executeRun, limitsOf, type Run, type RunOutcome } from '../training/run.js';
 import { decayOf, warmupSteps } from '../training/schedule.js';
@@ -143,6 +144,7 @@ function withSource(task: ResolvedTask, source: string | undefined): ResolvedTas
 function taskOfRun(options: FinetuneOptions): ResolvedTask {
   const folder = options.output!;
   refuseMissingRun(folder);
+  if (!options.dryRun) refuseLockedRun(folder);
   const file = join(folder, 'task.yaml');
   const task = loadTask({ task: file, overrides: [], env: {} });
   const changed = changedKeys(portableTask(task), portableTask(asPinned(loadTaskOf(options), task)));
@@ -230,16 +232,32 @@ async function train(
   ui: Reporter,
   publish: (finished: FinishedRun) => void,
 ): Promise<RunMetrics | number> {
+  const { folder } = prepared;
+  if (!resume) return trainFrom(prepared, undefined, ui, publish);
+  const release = lockRun(folder);
+  try {
+    tidyRun(folder);
+    const checkpoint = newestCheckpoint(folder, (skipped, problem) => {
+      ui.warn(`${skipped} is damaged and is skipped: ${problem}`);
+    });
+    return await trainFrom(prepared, { checkpoint }, ui, publish);
+  } finally {
+    release();
+  }
+}
+
+/** @param former what there is of a run that is continued; undefined: a new one is made */
+async function trainFrom(
+  prepared: Prepared,
+  former: { readonly checkpoint: ReturnType<typeof newestCheckpoint> } | undefined,
+  ui: Reporter,
+  publish: (finished: FinishedRun) => void,
+): Promise<RunMetrics | number> {
   const { task, folder, data, model } = prepared;
   const network = networkOf(prepared);
   const techniques = techniquesOf(prepared, network);
   describeFrozen(techniques, network, ui);
-  if (resume) tidyRun(folder);
-  const resumed = resume
-    ? newestCheckpoint(folder, (skipped, problem) => {
-        ui.warn(`${skipped} is damaged and is skipped: ${problem}`);
-      })
-    : undefined;
+  const resumed = former?.checkpoint;
   const plan = model.planLoad(network.variables, data.labels);
   const trainer = phase(ui, 'loading the weights', () => {
     const started = startTrainer(prepared, network, techniques, plan);
@@ -248,7 +266,7 @@ async function train(
     return [started, `weights: ${resumed.folder}`];
   });
   try {
-    const created = resume ? undefined : createRun(folder, taskYaml(task));
+    const created = former === undefined ? createRun(folder, taskYaml(task)) : undefined;
     const run = createRunPlan(prepared, network, trainer, resumed?.state ?? firstState);
     try {
       checkDiskSpace(
@@ -267,6 +285,8 @@ async function train(
       // Nothing that could be continued or used: the same command must not be refused because of it.
       if (checkpointSteps(folder).length === 0 && !hasModelCard(join(folder, 'model'))) created?.discard();
       throw error;
+    } finally {
+      created?.release();
     }
   } finally {
     trainer.dispose();

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { readJson, writeJson } from '../checkpoints/json.js';
 import { exitCodes, UserError } from '../errors.js';
 import { meanOf, standardDeviation } from '../metrics/deviation.js';
-import { createRun } from '../training/run-folder.js';
+import { createRun, type CreatedRun } from '../training/run-folder.js';
+import { lockRun } from '../training/run-lock.js';
 import { scoreName } from '../training/run.js';
 import type { Reporter } from '../ui/reporter.js';
 import { formatTable } from '../ui/table.js';
@@ -58,9 +59,19 @@ export interface SeedRuns {
 
 /** Trains with each seed that has not been trained with yet, then says how the scores are spread. */
 export async function runSeeds(runs: SeedRuns): Promise<number> {
-  const { folder, seeds, resume, ui } = runs;
+  const { folder, seeds, resume } = runs;
   const created = resume ? undefined : createRun(folder, runs.taskYaml);
-  if (created !== undefined) writeJson(fileOf(folder), { seeds });
+  const release = created?.release ?? lockRun(folder);
+  try {
+    if (created !== undefined) writeJson(fileOf(folder), { seeds });
+    return await trainAll(runs, created);
+  } finally {
+    release();
+  }
+}
+
+async function trainAll(runs: SeedRuns, created: CreatedRun | undefined): Promise<number> {
+  const { folder, seeds, resume, ui } = runs;
   const finished: { seed: number; run: string; metrics: RunMetrics }[] = [];
   for (const [i, seed] of seeds.entries()) {
     const run = join(folder, `seed-${seed}`);

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { syncPath, writeDurably } from '../durable-files.js';
 import { UserError } from '../errors.js';
 import { tidyCheckpoints } from './checkpoints.js';
+import { isOfLock, lockRun } from './run-lock.js';
 
 /** A run's folder: task.yaml, log.jsonl, metrics.json, checkpoints/, model/. */
 
@@ -19,8 +20,8 @@ export function refuseExistingRun(folder: string): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory())
     throw new UserError('usage', `${folder} is a file, expected a folder`, otherOutput);
-  // What was being written when a run died at its very beginning.
-  if (readdirSync(folder).every((name) => name === 'task.yaml.partial')) return;
+  // What there is of a run that died at its very beginning.
+  if (readdirSync(folder).every((name) => name === 'task.yaml.partial' || isOfLock(name))) return;
   if (!existsSync(join(folder, 'task.yaml'))) throw new UserError('usage', `${folder} is not empty`, otherOutput);
   throw new UserError(
     'usage',
@@ -38,25 +39,41 @@ export function refuseMissingRun(folder: string): void {
   throw new UserError('usage', `--resume: ${folder} is not a run, it has no task.yaml`);
 }
 
+export interface CreatedRun {
+  /** Takes it away again, for a run that comes to nothing. */
+  readonly discard: () => void;
+  /** Gives back the folder, which is this process's until then. */
+  readonly release: () => void;
+}
+
 /**
- * Makes the folder of a new run and keeps the resolved task there.
- * @returns what takes it away again, for a run that comes to nothing
+ * Makes the folder of a new run, for this process alone, and keeps the resolved task there.
+ *
+ * @throws UserError 'usage' where another process has been faster
  */
-export function createRun(folder: string, taskYaml: string): { discard(): void } {
+export function createRun(folder: string, taskYaml: string): CreatedRun {
   const existed = existsSync(folder);
   makeOutputFolder(folder);
+  const release = lockRun(folder);
   const discard = (): void => {
     if (!existed) rmSync(folder, { recursive: true, force: true });
     else for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
   };
   try {
+    refuseExistingRun(folder);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  try {
     writeDurably(join(folder, 'task.yaml'), taskYaml);
     syncPath(dirname(resolve(folder)));
   } catch (error) {
     discard();
+    release();
     throw error;
   }
-  return { discard };
+  return { discard, release };
 }
 
 /** Makes a folder that the user named, or finds it. Throws UserError 'files' where that cannot be. */
