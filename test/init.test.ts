@@ -117,6 +117,42 @@ describe('t4 init', () => {
       expect(inMiddle.task.data.columns).to.deep.equal({ text: 0, label: 1 });
     });
 
+    it('texts with the places of their entities', async () => {
+      const line = (i: number, label: string, keys = ['text', 'entities']) => {
+        const [name, at] = [i % 2 === 0 ? '王安' : 'Ann', 3];
+        const entities = i % 3 === 0 ? [] : [{ start: at, end: at + name.length, label }];
+        return `${JSON.stringify({ n: i, [keys[0]!]: `他叫 ${name} 号${i}`, [keys[1]!]: entities })}\n`;
+      };
+      const file = write({
+        'train.jsonl': rows(20, (i) => line(i, 'PER')),
+        'dev.jsonl': rows(9, (i) => line(i, i === 1 ? 'ORG' : 'PER')),
+        'test.jsonl': rows(3, (i) => `{"text": "${i}"}\n`),
+      });
+      const { task, text, stderr } = await written(file, '--model', model);
+      expect(task.task).to.equal('ner');
+      expect(task.data).to.deep.include({ format: 'jsonl', dev: './dev.jsonl' });
+      expect(task.data.test).to.equal(undefined);
+      expect(task.data.columns).to.deep.equal({ text: 'text', label: 'entities' });
+      expect(task.data.labels).to.deep.equal(['B-ORG', 'B-PER', 'I-ORG', 'I-PER', 'O']);
+      expect(text).to.contain('entities has lists of entities with their places. Not used: n.');
+      expect(stderr).to.contain('test.jsonl is left out: it has no labels; t4 predict labels it');
+      const ran = await t4('finetune', '--task', join(dirname(file), 'task.yaml'), '--dry-run');
+      expect(ran.code, ran.stderr).to.equal(0);
+      expect(ran.stdout).to.contain('dry run: all is well');
+
+      const renamed = write({ 'a.txt': rows(20, (i) => line(i, 'PER', ['said', 'spans'])) });
+      expect((await written(renamed, '--model', model)).task.data).to.deep.include({
+        format: 'jsonl',
+        columns: { text: 'said', label: 'spans' },
+        dev_fraction: 0.2,
+      });
+      const again = await t4('finetune', '--task', join(dirname(renamed), 'task.yaml'), '--dry-run');
+      expect(again.code, again.stderr).to.equal(0);
+      // Another key may be the label that is meant.
+      const other = await written(write({ 'b.jsonl': rows(40, (i) => line(i % 4, 'PER')) }), '--label-column', 'n');
+      expect(other.task.task).to.equal('classification');
+    });
+
     it('the format where the name does not say it', async () => {
       const tabs = await written(write({ 'reviews.data': named }));
       expect(tabs.task.data.format).to.equal('tsv');
@@ -243,6 +279,24 @@ describe('t4 init', () => {
         /a\.tsv:42: got 1 column.*\n.*a\.tsv:43: got an empty line.*\n.*a\.tsv:44: got 3 columns.*\n {4}Mend these lines/,
       ],
       ['a column that is not there', () => [write({ 'a.tsv': named }), '--label-column', 'lable'], 2, 'mean label?)'],
+      [
+        'entities that are not in their texts, with the lines',
+        () => {
+          const line = '{"text": "Ann ran", "entities": [{"start": 0, "end": 3, "label": "PER"}]}\n';
+          return [write({ 'a.jsonl': `${line.repeat(3)}${line.replace('3,', '30,')}` })];
+        },
+        3,
+        "a.jsonl:4: got an entity from 0 to 30, expected it within the text's 7 characters",
+      ],
+      [
+        'a second text where there are entities',
+        () => {
+          const line = '{"text": "Ann ran", "entities": [{"start": 0, "end": 3, "label": "PER"}]}\n';
+          return [write({ 'a.jsonl': line.repeat(3) }), '--pair-column', 'text'];
+        },
+        2,
+        'has texts with entities, which are found in single texts',
+      ],
       ['one JSON document', () => [write({ 'a.json': '[\n{"text": "a"}\n]\n' })], 3, 'expected one object a line'],
       ['other separators', () => [write({ 'a.csv': named.replaceAll('\t', ';') })], 3, 'columns with ; between'],
       [

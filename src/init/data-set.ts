@@ -7,6 +7,7 @@ import { decodeLines, utf8Hint } from '../data/lines.js';
 import { throwProblems, type Problem } from '../data/problems.js';
 import { readLabelSets } from '../data/read-label-sets.js';
 import { parseExamples } from '../data/read.js';
+import { readTagged } from '../data/tagged.js';
 import { UserError } from '../errors.js';
 import { defaultSeparator } from '../task/data-schema.js';
 import type { TaskKind } from '../task/schema.js';
@@ -15,7 +16,8 @@ import { countLabels, findColumns, fits, NoLabels, type FoundColumns, type Wante
 import { detectFormat, formatNames, formatOfName, type FileFormat } from './file-format.js';
 import type { SampleFile } from './lengths.js';
 import { findSiblings } from './siblings.js';
-import { readTable } from './table.js';
+import { spanKeys, type SpanKeys } from './span-keys.js';
+import { objectsOf, readTable, valueOf } from './table.js';
 
 /** What is known of a user's data before a model is chosen. */
 export interface DataSet {
@@ -49,7 +51,9 @@ export function readDataSet(path: string, wanted: WantedColumns): DataSet {
   const text = readText(path);
   const format = detectFormat(path, text.lines);
   try {
-    return format.kind === 'conll' ? wordSet(path, text, format, wanted) : rowSet(path, text, format, wanted);
+    if (format.kind === 'conll') return wordSet(path, text, format, wanted);
+    const keys = format.format === 'jsonl' ? spanKeys(text.lines, wanted) : undefined;
+    return keys === undefined ? rowSet(path, text, format, wanted) : spanSet(path, keys, wanted);
   } catch (error) {
     if (!(error instanceof NoLabels)) throw error;
     throw new UserError(error.kind, error.message, withoutLabels(path));
@@ -77,6 +81,7 @@ function withoutLabels(path: string): string {
 type Conll = Extract<FileFormat, { kind: 'conll' }>;
 type Table = Extract<FileFormat, { kind: 'table' }>;
 
+/** A word and its label a line. */
 function wordSet(path: string, { bytes }: Text, format: Conll, wanted: WantedColumns): DataSet {
   const flag = Object.entries(wanted).find(([, name]) => name !== undefined)?.[0];
   if (flag !== undefined) {
@@ -86,16 +91,57 @@ function wordSet(path: string, { bytes }: Text, format: Conll, wanted: WantedCol
     );
   }
   const { labelColumn, columns } = format;
-  const file = parseConll(bytes, path, { labelColumn });
+  return taggedSet(path, parseConll(bytes, path, { labelColumn }), {
+    beside(sibling) {
+      const other = readText(sibling);
+      const otherFormat = detectFormat(sibling, other.lines);
+      if (otherFormat.kind !== 'conll' || otherFormat.columns !== columns) return 'no';
+      return parseConll(other.bytes, sibling, { labelColumn });
+    },
+    format: { value: 'conll', why: `${sentence(formatNames.conll)}.` },
+    columns:
+      labelColumn === columns - 1
+        ? undefined
+        : { value: { text: 0, label: labelColumn }, why: `Of ${columns} columns, from 0, this one has the labels.` },
+  });
+}
+
+/** Texts with the places of their entities. */
+function spanSet(path: string, keys: SpanKeys, wanted: WantedColumns): DataSet {
+  if (wanted.pair !== undefined) {
+    throw new UserError(
+      'usage',
+      `--pair-column: ${path} has texts with entities, which are found in single texts`,
+      'Where texts have a label besides, name its key: --label-column KEY.',
+    );
+  }
+  const columns = { text: keys.text, label: keys.entities };
+  const read = (file: string): TaggedFile => readTagged(file, { format: 'jsonl', columns, requireLabels: true });
+  const others = keys.others.length === 0 ? '' : ` Not used: ${keys.others.join(', ')}.`;
+  return taggedSet(path, read(path), {
+    beside(sibling) {
+      const { lines } = readText(sibling);
+      if (spanKeys(lines, columns) !== undefined) return read(sibling);
+      return objectsOf(lines).some((object) => typeof valueOf(object, keys.text) === 'string') ? 'unlabelled' : 'no';
+    },
+    format: { value: 'jsonl', why: `${sentence(formatNames.jsonl)}: a text and the places of its entities.` },
+    columns: { value: columns, why: `${keys.entities} has lists of entities with their places.${others}` },
+  });
+}
+
+/** How files of labelled words stand. */
+interface TaggedForm extends Pick<DataSet, 'format' | 'columns'> {
+  /** Reads another file of the same form. */
+  beside(path: string): TaggedFile | 'no' | 'unlabelled';
+}
+
+function taggedSet(path: string, file: TaggedFile, form: TaggedForm): DataSet {
   const counts = tagCounts(file);
   refuseOneLabel(path, counts);
   const notes: string[] = [];
   const splits = siblingsOf(path, notes, (sibling) => {
-    const other = readText(sibling);
-    const otherFormat = detectFormat(sibling, other.lines);
-    if (otherFormat.kind !== 'conll' || otherFormat.columns !== columns) return 'no';
-    const beside = parseConll(other.bytes, sibling, { labelColumn });
-    return { labels: tagCounts(beside), samples: beside.sentences };
+    const other = form.beside(sibling);
+    return typeof other === 'string' ? other : { labels: tagCounts(other), samples: other.sentences };
   });
   return {
     path,
@@ -105,11 +151,8 @@ function wordSet(path: string, { bytes }: Text, format: Conll, wanted: WantedCol
     labels: withLabelsOf(counts, splits),
     dev: splits.dev?.path,
     test: splits.test?.path,
-    format: { value: 'conll', why: `${sentence(formatNames.conll)}.` },
-    columns:
-      labelColumn === columns - 1
-        ? undefined
-        : { value: { text: 0, label: labelColumn }, why: `Of ${columns} columns, from 0, this one has the labels.` },
+    format: form.format,
+    columns: form.columns,
     notes,
   };
 }
@@ -122,11 +165,12 @@ function refuseOneLabel(path: string, counts: ReadonlyMap<string, number>): void
   throw new UserError('data', `${path}: got ${got}, expected at least 2 different labels`);
 }
 
+/** All labels of the file, also those that no word has: B- and I- of a type come together. */
 function tagCounts({ sentences, labels }: TaggedFile): Map<string, number> {
-  const counts = new Map<string, number>();
+  const counts = new Map(labels.map((label) => [label, 0]));
   for (const id of sentences.flatMap((one) => one.labels)) {
     const label = labels[id]!;
-    counts.set(label, (counts.get(label) ?? 0) + 1);
+    counts.set(label, counts.get(label)! + 1);
   }
   return counts;
 }

@@ -44,7 +44,7 @@ export function readTable(
 }
 
 function objectTable(lines: readonly string[]): DataTable {
-  const objects = lines.flatMap(objectOf);
+  const objects = objectsOf(lines);
   const names = [...new Set(objects.flatMap((object) => Object.keys(object)))];
   const rows = objects.map((object) => names.map((name) => cellOf(valueOf(object, name))));
   const allAre = (name: string, test: (value: unknown) => boolean): boolean =>
@@ -57,7 +57,10 @@ function objectTable(lines: readonly string[]): DataTable {
   return { format: 'jsonl', names, rows, textual, lists };
 }
 
-type JsonObject = Readonly<Record<string, unknown>>;
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Of the lines that are objects. */
+export const objectsOf = (lines: readonly string[]): JsonObject[] => lines.flatMap(objectOf);
 
 /** None for a line that is no object. */
 function objectOf(line: string): JsonObject[] {
@@ -69,7 +72,8 @@ function objectOf(line: string): JsonObject[] {
   }
 }
 
-const valueOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
+export const valueOf = (object: JsonObject, name: string): unknown =>
+  Object.hasOwn(object, name) ? object[name] : undefined;
 
 function cellOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
