@@ -172,6 +172,22 @@ function hostileTexts(count: number, words: readonly string[]): Uint8Array[] {
 
 const answerSchema = z.array(z.array(z.record(z.string(), z.tuple([z.string(), z.tuple([z.number(), z.number()])]))));
 
+/** @param rows what each row was made of, for messages */
+function expectSame(
+  got: Readonly<Record<string, HostTensor>>,
+  expected: Readonly<Record<string, HostTensor>>,
+  rows: readonly unknown[],
+  title = '',
+): void {
+  for (const [name, { shape, data }] of Object.entries(got)) {
+    const other = expected[name]!;
+    const place = data.findIndex((value: unknown, i: number) => value !== other.data[i]);
+    const row = rows[Math.floor(place / shape[1]!)];
+    const what = `${title} ${name} of ${JSON.stringify([row].flat().map(String))}`;
+    expect([shape, place], what).to.deep.equal([other.shape, -1]);
+  }
+}
+
 describe('texts to tokens in the graph', () => {
   let folder: string;
   const opened: { tokenizer: LoadedTokenizer; models: { model: TextModel; settings: TextSettings; path: string }[] }[] =
@@ -201,14 +217,8 @@ describe('texts to tokens in the graph', () => {
   function expectEqual(kind: number, isPair: boolean, texts: readonly TestText[], pairs?: readonly TestText[]): void {
     const { tokenizer, models } = opened[kind]!;
     const { model, settings } = models[Number(isPair)]!;
-    const [got, own] = [model.run(texts, pairs), ownInputs(tokenizer, settings, texts, pairs)];
-    for (const [name, { shape, data }] of Object.entries(own)) {
-      const other = got[name]!;
-      const place = data.findIndex((value: unknown, i: number) => value !== other.data[i]);
-      const row = Math.floor(place / shape[1]!);
-      const what = `${kinds[kind]![0]}: ${name} of ${JSON.stringify([texts[row], pairs?.[row]].map(String))}`;
-      expect([other.shape, place], what).to.deep.equal([shape, -1]);
-    }
+    const rows = texts.map((text, i) => [text, pairs?.[i]]);
+    expectSame(model.run(texts, pairs), ownInputs(tokenizer, settings, texts, pairs), rows, kinds[kind]![0]);
   }
 
   for (const kind of [0, 1]) {
@@ -227,6 +237,26 @@ describe('texts to tokens in the graph', () => {
             texts,
             columns.map((cells, i) => cells[1] ?? texts.at(-1 - i)!),
           );
+        }
+      }
+    });
+  }
+
+  for (const words of ['words', 'characters', 'split'] as const) {
+    it(`${words}, of lines of the shared data and of hostile strings`, () => {
+      for (const kind of [0, 1]) {
+        const { tokenizer } = opened[kind]!;
+        const settings = { isPair: false, maxLength: 128, words };
+        const model = openTextModel(join(folder, `${kind}-${words}`), tokenizer, settings);
+        try {
+          const lines = ['chnsenticorp/dev.tsv', 'sst-2-sentences/dev.tsv'].flatMap(linesOf);
+          const strings = hostileTexts(1_000, [...tokenizer.steps.tokenIds.keys()]);
+          for (const batch of batchesOf<TestText>([...lines, ...strings])) {
+            const { word_mask: mask, input_ids: ids } = model.run(batch);
+            expectSame({ word_mask: mask!, input_ids: ids! }, ownInputs(tokenizer, settings, batch), batch);
+          }
+        } finally {
+          model.dispose();
         }
       }
     });
