@@ -2,19 +2,15 @@ import { expect } from 'chai';
 import { createPeak, measurePeak } from './peak.js';
 
 describe("the machine's peak", () => {
-  it('is measured once, after two seconds of steps', () => {
-    let measured = 0;
-    const peak = createPeak(() => {
-      measured++;
-      return 200;
+  it('is the fastest of what is measured after two seconds of steps, and each time after twice as many', () => {
+    const speeds = [200, 400, 300];
+    const peak = createPeak(() => speeds.shift()!);
+    const shares = [1.9, 0.1, 1.9, 0.1, 3.9, 0.2, 7].map((seconds) => {
+      peak.after(seconds);
+      return peak.share(100);
     });
-    peak.after(1.9);
-    expect(peak.share(100)).to.equal(undefined);
-    expect(measured).to.equal(0);
-    peak.after(0.1);
-    peak.after(5);
-    expect(measured).to.equal(1);
-    expect(peak.share(100)).to.equal(0.5);
+    expect(shares).to.deep.equal([undefined, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]);
+    expect(speeds).to.deep.equal([]);
     expect(peak.share(NaN)).to.equal(undefined);
   });
 

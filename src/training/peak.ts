@@ -43,21 +43,27 @@ function shortestRun(session: Session): number {
 const measuredAfter = 2;
 
 export interface Peak {
-  /** Measures the machine, once, where the steps of this sitting have taken long enough. @param seconds of a step */
+  /**
+   * Measures the machine where the steps of this sitting have taken long enough, and again whenever they have taken twice
+   * as long: the fastest counts, since something else may have been at work. @param seconds of a step
+   */
   after(seconds: number): void;
   /** What share of the peak a speed in floating-point operations a second is; undefined: not known (yet). */
   share(speed: number): number | undefined;
 }
 
-/** @param measure operations a second; called once */
+/** @param measure operations a second */
 export function createPeak(measure: () => number): Peak {
   let trained = 0;
-  let peak: number | undefined;
+  let next = measuredAfter;
+  let peak = 0;
   return {
     after(seconds) {
       trained += seconds;
-      if (trained >= measuredAfter) peak ??= measure();
+      if (trained < next) return;
+      peak = Math.max(peak, measure());
+      next = 2 * trained;
     },
-    share: (speed) => (peak === undefined || Number.isNaN(speed) ? undefined : speed / peak),
+    share: (speed) => (peak === 0 || Number.isNaN(speed) ? undefined : speed / peak),
   };
 }
