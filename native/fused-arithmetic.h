@@ -404,6 +404,68 @@ static void DropoutGrad(int32_t threshold, const float* dy, const uint8_t* kept,
   Mask(dy + begin, kept + begin, 65536.0f / static_cast<float>(65536 - threshold), dx + begin, end - begin);
 }
 
-static const Kernels kernels = {Gelu, LayerNorm, LayerNormGrad, Softmax, SoftmaxGrad, Dropout, DropoutGrad};
+T4_INLINE Floats Sqrt(const Floats& x) {
+  Floats y;
+#if defined(T4_AVX512)
+  __m512 v;
+  std::memcpy(&v, &x, sizeof v);
+  v = _mm512_sqrt_ps(v);
+  std::memcpy(&y, &v, sizeof y);
+#elif defined(T4_AVX2)
+  __m256 v[2];
+  std::memcpy(v, &x, sizeof v);
+  v[0] = _mm256_sqrt_ps(v[0]);
+  v[1] = _mm256_sqrt_ps(v[1]);
+  std::memcpy(&y, v, sizeof y);
+#else
+  for (int i = 0; i < kLanes; i++) y[i] = std::sqrt(x[i]);
+#endif
+  return y;
+}
+
+T4_INLINE void AdamWLanes(const AdamWConstants& c, const Floats& gradient, Floats* w, Floats* m, Floats* v) {
+  const Floats g = gradient * All(c.gradientFactor);
+  *m += (g - *m) * All(c.share1);
+  *v += (g * g - *v) * All(c.share2);
+  *w = *w * All(c.decayFactor) - *m * All(c.stepSize) / (Sqrt(*v) + All(c.epsilon));
+}
+
+/** Each output may be its input. */
+static void AdamW(const AdamWConstants& c, const float* const state[3], const float* gradient, float* const next[3],
+                  int64_t begin, int64_t end) {
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    Floats w = Load(state[0] + i);
+    Floats m = Load(state[1] + i);
+    Floats v = Load(state[2] + i);
+    AdamWLanes(c, Load(gradient + i), &w, &m, &v);
+    Store(next[0] + i, w);
+    Store(next[1] + i, m);
+    Store(next[2] + i, v);
+  }
+  if (i == end) return;
+  const int64_t rest = end - i;
+  Floats w = LoadPart(state[0] + i, rest);
+  Floats m = LoadPart(state[1] + i, rest);
+  Floats v = LoadPart(state[2] + i, rest);
+  AdamWLanes(c, LoadPart(gradient + i, rest), &w, &m, &v);
+  StorePart(next[0] + i, w, rest);
+  StorePart(next[1] + i, m, rest);
+  StorePart(next[2] + i, v, rest);
+}
+
+/** `next` may be `average`. */
+static void MoveAverage(const float* average, const float* value, float share, float* next, int64_t begin,
+                        int64_t end) {
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    const Floats a = Load(average + i);
+    Store(next + i, a + All(share) * (Load(value + i) - a));
+  }
+  for (; i < end; i++) next[i] = average[i] + share * (value[i] - average[i]);
+}
+
+static const Kernels kernels = {Gelu,    LayerNorm,   LayerNormGrad, Softmax,    SoftmaxGrad,
+                                Dropout, DropoutGrad, AdamW,         MoveAverage};
 
 #undef T4_INLINE

@@ -23,6 +23,16 @@ constexpr uint32_t kPhiloxB = 0xCD9E8D57;
 constexpr uint32_t kWeylA = 0x9E3779B9;
 constexpr uint32_t kWeylB = 0xBB67AE85;
 
+struct AdamWConstants {
+  float gradientFactor;
+  /** 1 - beta1 and 1 - beta2. */
+  float share1;
+  float share2;
+  float stepSize;
+  float epsilon;
+  float decayFactor;
+};
+
 struct Kernels {
   void (*gelu)(const float* x, float* y, float* slope, bool tanh, int64_t begin, int64_t end);
   void (*layerNorm)(const float* x, const float* residual, const float* gamma, const float* beta, float epsilon,
@@ -35,6 +45,9 @@ struct Kernels {
   void (*dropout)(const PhiloxStream& stream, int32_t threshold, int64_t half, const float* x, float* y, uint8_t* kept,
                   int64_t begin, int64_t end);
   void (*dropoutGrad)(int32_t threshold, const float* dy, const uint8_t* kept, float* dx, int64_t begin, int64_t end);
+  void (*adamW)(const AdamWConstants& constants, const float* const state[3], const float* gradient,
+                float* const next[3], int64_t begin, int64_t end);
+  void (*moveAverage)(const float* average, const float* value, float share, float* next, int64_t begin, int64_t end);
 };
 
 namespace baseline {

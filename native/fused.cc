@@ -33,7 +33,26 @@ void Share(int64_t count, int64_t unit, const Body& body) {
 
 int64_t RowsOfGrain(int64_t width) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
 
-/** What a kernel asks of TensorFlow. After a failure every pointer may be null: ask `ok` first. */
+/** An input or an output: where it lies, and its shape. */
+struct Tensor {
+  void* data = nullptr;
+  std::vector<int64_t> shape;
+
+  int64_t size() const {
+    int64_t product = 1;
+    for (int64_t length : shape) product *= length;
+    return product;
+  }
+  int64_t width() const { return shape.empty() ? 0 : shape.back(); }
+  int64_t rows() const { return width() == 0 ? 0 : size() / width(); }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+  float* floats() const { return as<float>(); }
+};
+
+/** What a kernel asks of TensorFlow. After a failure every tensor may be empty: ask `ok` first. */
 class Context {
  public:
   explicit Context(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {}
@@ -41,38 +60,34 @@ class Context {
   Context& operator=(const Context&) = delete;
   ~Context() {
     if (!ok()) TF_OpKernelContext_Failure(context_, status_);
-    for (TF_Tensor* tensor : tensors_) TF_DeleteTensor(tensor);
     TF_DeleteStatus(status_);
   }
 
   bool ok() const { return TF_GetCode(status_) == TF_OK; }
 
-  TF_Tensor* Input(int index) {
+  Tensor Input(int index) {
     TF_Tensor* tensor = nullptr;
-    TF_GetInput(context_, index, &tensor, status_);
-    return Keep(tensor);
+    if (ok()) TF_GetInput(context_, index, &tensor, status_);
+    return Read(tensor);
   }
 
   /** Of the shape of `like`; in the memory of one of the inputs named, if nobody else needs it. */
-  TF_Tensor* OutputLike(int index, const TF_Tensor* like, std::initializer_list<int> forwarded = {}) {
-    if (!ok()) return nullptr;
-    std::vector<int64_t> shape(static_cast<size_t>(TF_NumDims(like)));
-    for (size_t i = 0; i < shape.size(); i++) shape[i] = TF_Dim(like, static_cast<int>(i));
-    return Output(index, shape, forwarded);
+  Tensor OutputLike(int index, const Tensor& like, std::initializer_list<int> forwarded = {}) {
+    return Output(index, like.shape, forwarded);
   }
 
-  TF_Tensor* Output(int index, const std::vector<int64_t>& shape, std::initializer_list<int> forwarded = {}) {
-    if (!ok()) return nullptr;
+  Tensor Output(int index, const std::vector<int64_t>& shape, std::initializer_list<int> forwarded = {}) {
+    if (!ok()) return {};
     const int rank = static_cast<int>(shape.size());
     if (forwarded.size() > 0) {
       std::vector<int> candidates(forwarded);
       int used = -1;
-      return Keep(TF_ForwardInputOrAllocateOutput(context_, candidates.data(), static_cast<int>(candidates.size()),
+      return Read(TF_ForwardInputOrAllocateOutput(context_, candidates.data(), static_cast<int>(candidates.size()),
                                                   index, shape.data(), rank, &used, status_));
     }
     size_t bytes = TF_DataTypeSize(TF_ExpectedOutputDataType(context_, index));
     for (int64_t size : shape) bytes *= static_cast<size_t>(size);
-    return Keep(TF_AllocateOutput(context_, index, TF_ExpectedOutputDataType(context_, index), shape.data(), rank,
+    return Read(TF_AllocateOutput(context_, index, TF_ExpectedOutputDataType(context_, index), shape.data(), rank,
                                   bytes, status_));
   }
 
@@ -81,62 +96,61 @@ class Context {
   }
 
  private:
-  TF_Tensor* Keep(TF_Tensor* tensor) {
-    if (tensor != nullptr) tensors_.push_back(tensor);
-    return tensor;
+  /**
+   * The memory is the op's own for as long as it computes. The handle has to go at once: while there is one for an input,
+   * TensorFlow sees another owner, and does not forward the input's memory to an output.
+   */
+  Tensor Read(TF_Tensor* tensor) {
+    if (tensor == nullptr) return {};
+    Tensor read;
+    read.data = TF_TensorData(tensor);
+    for (int i = 0; i < TF_NumDims(tensor); i++) read.shape.push_back(TF_Dim(tensor, i));
+    TF_DeleteTensor(tensor);
+    return read;
   }
 
   TF_OpKernelContext* context_;
   TF_Status* status_;
-  std::vector<TF_Tensor*> tensors_;
 };
-
-template <typename T>
-T* Data(TF_Tensor* tensor) {
-  return static_cast<T*>(TF_TensorData(tensor));
-}
-
-float* Floats(TF_Tensor* tensor) { return Data<float>(tensor); }
-
-int64_t Size(const TF_Tensor* tensor) { return TF_TensorElementCount(tensor); }
-
-int64_t Width(const TF_Tensor* tensor) {
-  const int rank = TF_NumDims(tensor);
-  return rank == 0 ? 0 : TF_Dim(tensor, rank - 1);
-}
-
-int64_t Rows(const TF_Tensor* tensor) {
-  const int64_t width = Width(tensor);
-  return width == 0 ? 0 : Size(tensor) / width;
-}
 
 /** The attributes of a node; each op has some of them. */
 struct Attributes {
   float epsilon = 0;
+  float beta1 = 0;
+  float beta2 = 0;
   int32_t threshold = 0;
   int32_t axis = 0;
   bool tanh = false;
   bool keep = false;
 };
 
-template <bool hasEpsilon, bool hasThreshold, bool hasAxis, bool hasTanh, bool hasKeep>
+/** Reads the attributes that the node has of those that there are. */
 void* Create(TF_OpKernelConstruction* construction) {
   auto* attributes = new Attributes;
   TF_Status* status = TF_NewStatus();
-  const auto good = [&] { return TF_GetCode(status) == TF_OK; };
-  if (hasEpsilon) TF_OpKernelConstruction_GetAttrFloat(construction, "epsilon", &attributes->epsilon, status);
-  if (hasThreshold && good()) {
-    TF_OpKernelConstruction_GetAttrInt32(construction, "threshold", &attributes->threshold, status);
-  }
-  if (hasAxis && good()) TF_OpKernelConstruction_GetAttrInt32(construction, "axis", &attributes->axis, status);
+  const auto has = [&](const char* name) {
+    return TF_GetCode(status) == TF_OK && TF_OpKernelConstruction_HasAttr(construction, name, status) &&
+           TF_GetCode(status) == TF_OK;
+  };
+  const auto real = [&](const char* name, float* value) {
+    if (has(name)) TF_OpKernelConstruction_GetAttrFloat(construction, name, value, status);
+  };
+  const auto integer = [&](const char* name, int32_t* value) {
+    if (has(name)) TF_OpKernelConstruction_GetAttrInt32(construction, name, value, status);
+  };
   const auto boolean = [&](const char* name, bool* value) {
     unsigned char byte = 0;
-    TF_OpKernelConstruction_GetAttrBool(construction, name, &byte, status);
+    if (has(name)) TF_OpKernelConstruction_GetAttrBool(construction, name, &byte, status);
     *value = byte != 0;
   };
-  if (hasTanh && good()) boolean("tanh", &attributes->tanh);
-  if (hasKeep && good()) boolean("keep", &attributes->keep);
-  if (!good()) TF_OpKernelConstruction_Failure(construction, status);
+  real("epsilon", &attributes->epsilon);
+  real("beta1", &attributes->beta1);
+  real("beta2", &attributes->beta2);
+  integer("threshold", &attributes->threshold);
+  integer("axis", &attributes->axis);
+  boolean("tanh", &attributes->tanh);
+  boolean("keep", &attributes->keep);
+  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
   return attributes;
 }
@@ -147,66 +161,66 @@ const Attributes& Of(void* kernel) { return *static_cast<Attributes*>(kernel); }
 
 void Gelu(void* kernel, TF_OpKernelContext* given) {
   Context context(given);
-  const auto& [epsilon, threshold, axis, tanh, keep] = Of(kernel);
-  TF_Tensor* x = context.Input(0);
-  TF_Tensor* y = context.OutputLike(0, x, {0});
-  TF_Tensor* slope = keep ? context.OutputLike(1, x) : context.Output(1, {0});
+  const bool byTanh = Of(kernel).tanh;
+  const bool keep = Of(kernel).keep;
+  const Tensor x = context.Input(0);
+  const Tensor y = context.OutputLike(0, x, {0});
+  const Tensor slope = keep ? context.OutputLike(1, x) : context.Output(1, {0});
   if (!context.ok()) return;
-  const bool byTanh = tanh;
-  float* slopes = keep ? Floats(slope) : nullptr;
-  Share(Size(x), kGrain, [&](int64_t begin, int64_t end) {
-    kernels.gelu(Floats(x), Floats(y), slopes, byTanh, begin, end);
+  float* slopes = keep ? slope.floats() : nullptr;
+  Share(x.size(), kGrain, [&](int64_t begin, int64_t end) {
+    kernels.gelu(x.floats(), y.floats(), slopes, byTanh, begin, end);
   });
 }
 
-void LayerNorm(Context& context, const Attributes& attributes, TF_Tensor* x, TF_Tensor* residual, int next,
+void LayerNorm(Context& context, const Attributes& attributes, const Tensor& x, const Tensor* residual, int next,
                std::initializer_list<int> forwarded) {
-  TF_Tensor* gamma = context.Input(next);
-  TF_Tensor* beta = context.Input(next + 1);
+  const Tensor gamma = context.Input(next);
+  const Tensor beta = context.Input(next + 1);
   if (!context.ok()) return;
-  const int64_t width = Width(x);
-  context.Require(Size(gamma) == width && Size(beta) == width, "gamma and beta must be as wide as x");
-  context.Require(residual == nullptr || Size(residual) == Size(x), "x and residual must be of one shape");
-  TF_Tensor* y = context.OutputLike(0, x, forwarded);
-  TF_Tensor* normal = attributes.keep ? context.OutputLike(1, x) : context.Output(1, {0});
-  TF_Tensor* inverse = context.ok() && attributes.keep ? context.Output(2, {Rows(x), 1}) : context.Output(2, {0, 1});
+  const int64_t width = x.width();
+  context.Require(gamma.size() == width && beta.size() == width, "gamma and beta must be as wide as x");
+  context.Require(residual == nullptr || residual->size() == x.size(), "x and residual must be of one shape");
+  const Tensor y = context.OutputLike(0, x, forwarded);
+  const Tensor normal = attributes.keep ? context.OutputLike(1, x) : context.Output(1, {0});
+  const Tensor inverse = context.ok() && attributes.keep ? context.Output(2, {x.rows(), 1}) : context.Output(2, {0, 1});
   if (!context.ok()) return;
-  float* normals = attributes.keep ? Floats(normal) : nullptr;
-  float* inverses = attributes.keep ? Floats(inverse) : nullptr;
-  const float* residuals = residual == nullptr ? nullptr : Floats(residual);
-  Share(Rows(x), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-    kernels.layerNorm(Floats(x), residuals, Floats(gamma), Floats(beta), attributes.epsilon, Floats(y), normals,
+  float* normals = attributes.keep ? normal.floats() : nullptr;
+  float* inverses = attributes.keep ? inverse.floats() : nullptr;
+  const float* residuals = residual == nullptr ? nullptr : residual->floats();
+  Share(x.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
+    kernels.layerNorm(x.floats(), residuals, gamma.floats(), beta.floats(), attributes.epsilon, y.floats(), normals,
                       inverses, width, begin, end);
   });
 }
 
 void PlainLayerNorm(void* kernel, TF_OpKernelContext* given) {
   Context context(given);
-  TF_Tensor* x = context.Input(0);
+  const Tensor x = context.Input(0);
   if (context.ok()) LayerNorm(context, Of(kernel), x, nullptr, 1, {0});
 }
 
 void AddLayerNorm(void* kernel, TF_OpKernelContext* given) {
   Context context(given);
-  TF_Tensor* x = context.Input(0);
-  TF_Tensor* residual = context.Input(1);
-  if (context.ok()) LayerNorm(context, Of(kernel), x, residual, 2, {0, 1});
+  const Tensor x = context.Input(0);
+  const Tensor residual = context.Input(1);
+  if (context.ok()) LayerNorm(context, Of(kernel), x, &residual, 2, {0, 1});
 }
 
 void LayerNormGrad(void*, TF_OpKernelContext* given) {
   Context context(given);
-  TF_Tensor* dy = context.Input(0);
-  TF_Tensor* normal = context.Input(1);
-  TF_Tensor* inverse = context.Input(2);
-  TF_Tensor* gamma = context.Input(3);
+  const Tensor dy = context.Input(0);
+  const Tensor normal = context.Input(1);
+  const Tensor inverse = context.Input(2);
+  const Tensor gamma = context.Input(3);
   if (!context.ok()) return;
-  const int64_t width = Width(dy);
-  const int64_t rows = Rows(dy);
-  context.Require(Size(normal) == Size(dy) && Size(inverse) == rows && Size(gamma) == width,
+  const int64_t width = dy.width();
+  const int64_t rows = dy.rows();
+  context.Require(normal.size() == dy.size() && inverse.size() == rows && gamma.size() == width,
                   "normal, inverse and gamma must fit dy");
-  TF_Tensor* dx = context.OutputLike(0, dy, {0});
-  TF_Tensor* dgamma = context.Output(1, {width});
-  TF_Tensor* dbeta = context.Output(2, {width});
+  const Tensor dx = context.OutputLike(0, dy, {0});
+  const Tensor dgamma = context.Output(1, {width});
+  const Tensor dbeta = context.Output(2, {width});
   if (!context.ok()) return;
   // The sums of fixed numbers of rows, added in their order: the same to the bit however many threads there are.
   const int64_t unit = std::max<int64_t>(RowsOfGrain(width), (rows + 63) / 64);
@@ -214,7 +228,7 @@ void LayerNormGrad(void*, TF_OpKernelContext* given) {
   std::vector<float> sums(static_cast<size_t>(2 * parts * width));
   Share(rows, unit, [&](int64_t begin, int64_t end) {
     float* of = sums.data() + begin / unit * 2 * width;
-    kernels.layerNormGrad(Floats(dy), Floats(normal), Floats(inverse), Floats(gamma), Floats(dx), of, of + width, width,
+    kernels.layerNormGrad(dy.floats(), normal.floats(), inverse.floats(), gamma.floats(), dx.floats(), of, of + width, width,
                           begin, end);
   });
   for (int64_t i = 0; i < width; i++) {
@@ -224,37 +238,37 @@ void LayerNormGrad(void*, TF_OpKernelContext* given) {
       gammas += sums[static_cast<size_t>(2 * part * width + i)];
       betas += sums[static_cast<size_t>((2 * part + 1) * width + i)];
     }
-    Floats(dgamma)[i] = gammas;
-    Floats(dbeta)[i] = betas;
+    dgamma.floats()[i] = gammas;
+    dbeta.floats()[i] = betas;
   }
 }
 
 void Softmax(void*, TF_OpKernelContext* given) {
   Context context(given);
-  TF_Tensor* scores = context.Input(0);
-  TF_Tensor* bias = context.Input(1);
+  const Tensor scores = context.Input(0);
+  const Tensor bias = context.Input(1);
   if (!context.ok()) return;
-  const int64_t width = Width(scores);
-  context.Require(Width(bias) == width && Rows(bias) > 0 && Rows(scores) % Rows(bias) == 0,
+  const int64_t width = scores.width();
+  context.Require(bias.width() == width && bias.rows() > 0 && scores.rows() % bias.rows() == 0,
                   "the bias must have a row for each of the first dimension of the scores");
-  TF_Tensor* y = context.OutputLike(0, scores, {0});
+  const Tensor y = context.OutputLike(0, scores, {0});
   if (!context.ok()) return;
-  Share(Rows(scores), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-    kernels.softmax(Floats(scores), Floats(bias), Rows(scores) / Rows(bias), Floats(y), width, begin, end);
+  Share(scores.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
+    kernels.softmax(scores.floats(), bias.floats(), scores.rows() / bias.rows(), y.floats(), width, begin, end);
   });
 }
 
 void SoftmaxGrad(void*, TF_OpKernelContext* given) {
   Context context(given);
-  TF_Tensor* dy = context.Input(0);
-  TF_Tensor* y = context.Input(1);
+  const Tensor dy = context.Input(0);
+  const Tensor y = context.Input(1);
   if (!context.ok()) return;
-  context.Require(Size(dy) == Size(y), "dy and y must be of one shape");
-  TF_Tensor* dx = context.OutputLike(0, dy, {0});
+  context.Require(dy.size() == y.size(), "dy and y must be of one shape");
+  const Tensor dx = context.OutputLike(0, dy, {0});
   if (!context.ok()) return;
-  const int64_t width = Width(dy);
-  Share(Rows(dy), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-    kernels.softmaxGrad(Floats(dy), Floats(y), Floats(dx), width, begin, end);
+  const int64_t width = dy.width();
+  Share(dy.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
+    kernels.softmaxGrad(dy.floats(), y.floats(), dx.floats(), width, begin, end);
   });
 }
 
@@ -284,36 +298,75 @@ PhiloxStream StreamOf(const int32_t seed[2]) {
 void Dropout(void* kernel, TF_OpKernelContext* given) {
   Context context(given);
   const Attributes& attributes = Of(kernel);
-  TF_Tensor* x = context.Input(0);
-  TF_Tensor* seed = context.Input(1);
+  const Tensor x = context.Input(0);
+  const Tensor seed = context.Input(1);
   if (!context.ok()) return;
-  const int rank = TF_NumDims(x);
-  context.Require(Size(seed) == 2, "the seed must have two numbers");
+  const int rank = static_cast<int>(x.shape.size());
+  context.Require(seed.size() == 2, "the seed must have two numbers");
   context.Require(attributes.axis >= 0 && attributes.axis < rank, "the axis must be one of x");
   if (!context.ok()) return;
-  TF_Tensor* y = context.OutputLike(0, x, {0});
-  TF_Tensor* kept = context.OutputLike(1, x);
-  if (!context.ok() || Size(x) == 0) return;
+  const Tensor y = context.OutputLike(0, x, {0});
+  const Tensor kept = context.OutputLike(1, x);
+  if (!context.ok() || x.size() == 0) return;
   int64_t piece = 1;
-  for (int i = attributes.axis; i < rank; i++) piece *= TF_Dim(x, i);
-  const int64_t half = TF_Dim(x, attributes.axis) % 2 == 0 ? piece / 2 : 0;
-  const PhiloxStream stream = StreamOf(Data<int32_t>(seed));
-  Share(half == 0 ? Size(x) : Size(x) / 2, kGrain / 2, [&](int64_t begin, int64_t end) {
-    kernels.dropout(stream, attributes.threshold, half, Floats(x), Floats(y), Data<uint8_t>(kept), begin, end);
+  for (int i = attributes.axis; i < rank; i++) piece *= x.shape[static_cast<size_t>(i)];
+  const int64_t half = x.shape[static_cast<size_t>(attributes.axis)] % 2 == 0 ? piece / 2 : 0;
+  const PhiloxStream stream = StreamOf(seed.as<int32_t>());
+  Share(half == 0 ? x.size() : x.size() / 2, kGrain / 2, [&](int64_t begin, int64_t end) {
+    kernels.dropout(stream, attributes.threshold, half, x.floats(), y.floats(), kept.as<uint8_t>(), begin, end);
   });
 }
 
 void DropoutGrad(void* kernel, TF_OpKernelContext* given) {
   Context context(given);
   const int32_t threshold = Of(kernel).threshold;
-  TF_Tensor* dy = context.Input(0);
-  TF_Tensor* kept = context.Input(1);
+  const Tensor dy = context.Input(0);
+  const Tensor kept = context.Input(1);
   if (!context.ok()) return;
-  context.Require(Size(dy) == Size(kept), "dy and kept must be of one shape");
-  TF_Tensor* dx = context.OutputLike(0, dy, {0});
+  context.Require(dy.size() == kept.size(), "dy and kept must be of one shape");
+  const Tensor dx = context.OutputLike(0, dy, {0});
   if (!context.ok()) return;
-  Share(Size(dy), kGrain, [&](int64_t begin, int64_t end) {
-    kernels.dropoutGrad(threshold, Floats(dy), Data<uint8_t>(kept), Floats(dx), begin, end);
+  Share(dy.size(), kGrain, [&](int64_t begin, int64_t end) {
+    kernels.dropoutGrad(threshold, dy.floats(), kept.as<uint8_t>(), dx.floats(), begin, end);
+  });
+}
+
+void AdamW(void* kernel, TF_OpKernelContext* given) {
+  Context context(given);
+  Tensor tensors[8];
+  for (int i = 0; i < 8; i++) tensors[i] = context.Input(i);
+  if (!context.ok()) return;
+  const int64_t size = tensors[0].size();
+  for (int i = 1; i < 4; i++) context.Require(tensors[i].size() == size, "weight, moments and gradient must be of one shape");
+  for (int i = 4; i < 8; i++) context.Require(tensors[i].size() == 1, "the factors must be scalars");
+  const float* state[3];
+  float* next[3];
+  for (int i = 0; i < 3; i++) {
+    const Tensor output = context.OutputLike(i, tensors[i], {i});
+    if (!context.ok()) return;
+    state[i] = tensors[i].floats();
+    next[i] = output.floats();
+  }
+  const auto factor = [&](int index) { return *tensors[index].floats(); };
+  const t4::AdamWConstants constants = {factor(4), 1 - Of(kernel).beta1, 1 - Of(kernel).beta2,
+                                        factor(5), factor(6),            factor(7)};
+  Share(size, kGrain, [&](int64_t begin, int64_t end) {
+    kernels.adamW(constants, state, tensors[3].floats(), next, begin, end);
+  });
+}
+
+void MoveAverage(void*, TF_OpKernelContext* given) {
+  Context context(given);
+  const Tensor average = context.Input(0);
+  const Tensor value = context.Input(1);
+  const Tensor share = context.Input(2);
+  if (!context.ok()) return;
+  context.Require(average.size() == value.size(), "average and value must be of one shape");
+  context.Require(share.size() == 1, "the share must be a scalar");
+  const Tensor next = context.OutputLike(0, average, {0});
+  if (!context.ok()) return;
+  Share(average.size(), kGrain, [&](int64_t begin, int64_t end) {
+    kernels.moveAverage(average.floats(), value.floats(), *share.floats(), next.floats(), begin, end);
   });
 }
 
@@ -334,7 +387,6 @@ struct Op {
   std::vector<const char*> inputs;
   std::vector<const char*> outputs;
   std::vector<const char*> attributes;
-  void* (*create)(TF_OpKernelConstruction*);
   void (*compute)(void*, TF_OpKernelContext*);
   void (*shapes)(TF_ShapeInferenceContext*, TF_Status*);
 };
@@ -344,57 +396,62 @@ const std::vector<Op> ops = {
      {"x: float"},
      {"y: float", "slope: float"},
      {"tanh: bool", "keep: bool"},
-     Create<false, false, false, true, true>,
      Gelu,
      LikeFirst<>},
     {"T4LayerNorm",
      {"x: float", "gamma: float", "beta: float"},
      {"y: float", "normal: float", "inverse: float"},
      {"epsilon: float", "keep: bool"},
-     Create<true, false, false, false, true>,
      PlainLayerNorm,
      LikeFirst<>},
     {"T4AddLayerNorm",
      {"x: float", "residual: float", "gamma: float", "beta: float"},
      {"y: float", "normal: float", "inverse: float"},
      {"epsilon: float", "keep: bool"},
-     Create<true, false, false, false, true>,
      AddLayerNorm,
      LikeFirst<>},
     {"T4LayerNormGrad",
      {"dy: float", "normal: float", "inverse: float", "gamma: float"},
      {"dx: float", "dgamma: float", "dbeta: float"},
      {},
-     Create<false, false, false, false, false>,
      LayerNormGrad,
      LikeFirst<>},
     {"T4Softmax",
      {"scores: float", "bias: float"},
      {"y: float"},
      {},
-     Create<false, false, false, false, false>,
      Softmax,
      LikeFirst<>},
     {"T4SoftmaxGrad",
      {"dy: float", "y: float"},
      {"dx: float"},
      {},
-     Create<false, false, false, false, false>,
      SoftmaxGrad,
      LikeFirst<>},
     {"T4Dropout",
      {"x: float", "seed: int32"},
      {"y: float", "kept: bool"},
      {"threshold: int", "axis: int"},
-     Create<false, true, true, false, false>,
      Dropout,
      LikeFirst<1>},
     {"T4DropoutGrad",
      {"dy: float", "kept: bool"},
      {"dx: float"},
      {"threshold: int"},
-     Create<false, true, false, false, false>,
      DropoutGrad,
+     LikeFirst<>},
+    {"T4AdamW",
+     {"weight: float", "first: float", "second: float", "gradient: float", "gradient_factor: float",
+      "step_size: float", "epsilon: float", "decay_factor: float"},
+     {"new_weight: float", "new_first: float", "new_second: float"},
+     {"beta1: float", "beta2: float"},
+     AdamW,
+     LikeFirst<1, 2>},
+    {"T4MoveAverage",
+     {"average: float", "value: float", "share: float"},
+     {"new_average: float"},
+     {},
+     MoveAverage,
      LikeFirst<>},
 };
 
@@ -406,7 +463,7 @@ void Register(const Op& op, TF_Status* status) {
   TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, op.shapes);
   TF_RegisterOpDefinition(definition, status);
   if (TF_GetCode(status) != TF_OK) return;
-  TF_RegisterKernelBuilder(op.name, TF_NewKernelBuilder(op.name, "CPU", op.create, op.compute, Delete), status);
+  TF_RegisterKernelBuilder(op.name, TF_NewKernelBuilder(op.name, "CPU", Create, op.compute, Delete), status);
 }
 
 napi_value Init(napi_env env, napi_value exports) {

@@ -80,6 +80,37 @@ export function dropout(x: Tensor, seed: Tensor, threshold: number, axis: number
 export const dropoutGrad = (dy: Tensor, kept: Tensor, threshold: number): Tensor =>
   call('T4DropoutGrad', [int('threshold', threshold)], [dy, kept])[0]!;
 
+/** What a step of AdamW is told besides the tensors: `gradientFactor`, a scalar, and the optimizer's factors, scalars. */
+export interface AdamWFactors {
+  readonly gradientFactor: Tensor;
+  readonly stepSize: Tensor;
+  readonly epsilon: Tensor;
+  readonly decayFactor: Tensor;
+}
+
+/**
+ * AdamW's step of a weight and its two moments, in their memory where nobody else needs it. With g = gradient *
+ * gradientFactor:
+ *
+ *   m += (g - m) * (1 - beta1),   v += (g^2 - v) * (1 - beta2),   w = w * decayFactor - stepSize * m / (sqrt(v) + epsilon)
+ *
+ * @param state w, m and v, all of the gradient's shape
+ * @returns w, m and v
+ */
+export function adamWStep(
+  state: readonly Tensor[],
+  gradient: Tensor,
+  { gradientFactor, stepSize, epsilon, decayFactor }: AdamWFactors,
+  betas: { readonly beta1: number; readonly beta2: number },
+): Tensor[] {
+  const attrs = [float('beta1', betas.beta1), float('beta2', betas.beta2)];
+  return call('T4AdamW', attrs, [...state, gradient, gradientFactor, stepSize, epsilon, decayFactor]);
+}
+
+/** average + share * (value - average), in the average's memory where nobody else needs it. `share` is a scalar. */
+export const moveAverage = (average: Tensor, value: Tensor, share: Tensor): Tensor =>
+  call('T4MoveAverage', [], [average, value, share])[0]!;
+
 /** Tells the ops whose further outputs nobody uses not to compute them. */
 export function dropUnusedOutputs(nodes: readonly GraphNode[]): GraphNode[] {
   const used = new Set(nodes.flatMap(({ inputs }) => inputs));

@@ -23,6 +23,11 @@ export interface VariableScope {
   read(name: string): Tensor;
   /** Sets the variable to a tensor of its shape and dtype. */
   assign(name: string, value: Tensor): void;
+  /**
+   * Sets variables to what `compute` makes of their values, given and returned in the order of the names. The values are
+   * taken from the variables first, so that ops which can write into the memory of an input do.
+   */
+  replace(names: readonly string[], compute: (values: Tensor[]) => readonly Tensor[]): void;
   /** Runs a Resource... op: its first inputs are the variables' handles, in this order. */
   update(op: string, attrs: Attrs, names: readonly string[], inputs: readonly Tensor[]): void;
   /**
@@ -198,22 +203,34 @@ function scopeOf(recorder: Recorder, list: readonly Variable[]): VariableScope {
       inputs.map((tensor) => tracingBackend.reference(tensor, op)),
     );
   };
+  const assign = (name: string, value: Tensor): void => {
+    const { shape, dtype } = findVariable(variables, name);
+    if (value.shape.join() !== shape.join() || value.dtype !== dtype) {
+      const got = `${value.dtype} [${value.shape.join(', ')}]`;
+      throw new TraceError(`${name} is ${dtype} [${shape.join(', ')}], got ${got}`, 'AssignVariableOp', currentPlace());
+    }
+    update('AssignVariableOp', { dtype: attr.type(dtype), validate_shape: attr.bool(false) }, [name], [value]);
+  };
   return {
     read(name) {
       const variable = findVariable(variables, name);
       return tracingBackend.abstract(variable, recorder.read(variable));
     },
-    assign(name, value) {
-      const { shape, dtype } = findVariable(variables, name);
-      if (value.shape.join() !== shape.join() || value.dtype !== dtype) {
-        const got = `${value.dtype} [${value.shape.join(', ')}]`;
-        throw new TraceError(
-          `${name} is ${dtype} [${shape.join(', ')}], got ${got}`,
-          'AssignVariableOp',
-          currentPlace(),
+    assign,
+    replace(names, compute) {
+      const values = names.map((name) => {
+        const variable = findVariable(variables, name);
+        return tracingBackend.abstract(
+          variable,
+          recorder.inTurn(() => recorder.take(variable)),
         );
-      }
-      update('AssignVariableOp', { dtype: attr.type(dtype), validate_shape: attr.bool(false) }, [name], [value]);
+      });
+      recorder.inTurn(() => {
+        const results = compute(values);
+        names.forEach((name, i) => {
+          assign(name, results[i]!);
+        });
+      });
     },
     update,
     inTurn: (body) => recorder.inTurn(body),

@@ -267,6 +267,16 @@ export class Recorder {
     }
   }
 
+  /**
+   * Takes a variable's value away from it: nobody else holds the value then, so that an op may write into its memory. The
+   * variable has to be set before it is read again.
+   */
+  take(variable: Variable): Reference {
+    const value = this.read(variable);
+    this.effect('DestroyResourceOp', { ignore_lookup_error: attr.bool(false) }, [variable], []);
+    return value;
+  }
+
   /** Every op recorded by `body` runs after the latest effect recorded before it. */
   inTurn<T>(body: () => T): T {
     this.refuseEffects('inTurn');

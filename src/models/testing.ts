@@ -68,6 +68,7 @@ export function eagerly(
     const outputs = definition.build(Object.fromEntries(byName), {
       read: (name) => byName.get(name)!,
       assign: refuse,
+      replace: refuse,
       update: refuse,
       inTurn: (body) => body(),
       onlyIf: refuse,

@@ -31,9 +31,10 @@ export function adafactor(settings: AdafactorSettings): Optimizer<'rate' | 'shar
     state: (weight) => stateOf(weight, settings),
     factorNames: ['rate', 'share'],
     factors: (learningRate, t) => ({ rate: learningRate, share: t ** -0.8 }),
-    apply(variables, updates, factors) {
-      for (const { name, gradient, decayed } of updates) {
+    apply(variables, updates, factors, gradientFactor) {
+      for (const { name, gradient: whole, decayed } of updates) {
         variables.inTurn(() => {
+          const gradient = tf.mul(whole, gradientFactor);
           const weight = variables.read(name);
           const rate = settings.scaleParameter ? tf.mul(factors.rate, scaleOf(weight)) : factors.rate;
           const normalized = normalize(variables, name, gradient, factors.share);

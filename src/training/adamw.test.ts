@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { z } from 'zod';
+import { hasFusedOps } from '../graph/fused-ops.js';
 import { floats, largestDifference, numbersOf, runEagerly } from '../graph/testing.js';
 import { adamDirection, adamW } from './adamw.js';
-import { clipByGlobalNorm, globalNorm } from './optimizer.js';
+import { clipFactor, globalNorm } from './optimizer.js';
 import { takeSteps } from './testing.js';
 
 const tensorsSchema = z.record(z.string(), z.array(z.number()));
@@ -30,11 +31,12 @@ const fixture = schema.parse(JSON.parse(readFileSync('test/fixtures/optimizer/ad
 const { shapes, start, gradients } = fixture;
 
 describe('AdamW', () => {
-  for (const { title, learningRate, maxNorm, steps, ...settings } of fixture.cases) {
-    it(`takes PyTorch's steps: ${title}`, () => {
+  const cases = fixture.cases.flatMap((steps) => [false, hasFusedOps].map((fused) => ({ ...steps, fused })));
+  for (const { title, learningRate, maxNorm, steps, fused, ...settings } of cases) {
+    it(`takes PyTorch's steps: ${title}${fused ? ', in one pass' : ''}`, () => {
       const rates = steps.map((_, step) => learningRate * (1 - step / steps.length));
       const decayed = (name: string) => name === 'kernel';
-      const taken = takeSteps({ optimizer: adamW(settings), shapes, start, gradients, decayed, rates, maxNorm });
+      const taken = takeSteps({ optimizer: adamW(settings), shapes, start, gradients, decayed, rates, maxNorm, fused });
       steps.forEach((expected, step) => {
         const { norm, weights } = taken[step]!;
         expect(norm / expected.norm).to.be.closeTo(1, 1e-6);
@@ -47,26 +49,20 @@ describe('AdamW', () => {
   }
 });
 
-describe('clipByGlobalNorm', () => {
-  const clip = (values: readonly number[][], maxNorm: number): number[][] =>
-    runEagerly(
-      values.map((vector) => floats([vector.length], vector)),
-      (...tensors) => clipByGlobalNorm(tensors, globalNorm(tensors), maxNorm),
-    ).map(numbersOf);
+describe('clipFactor', () => {
+  const factor = (values: readonly number[][], maxNorm: number): number => {
+    const tensors = values.map((vector) => floats([vector.length], vector));
+    const [result] = runEagerly(tensors, (...given) => [clipFactor(globalNorm(given), maxNorm)]);
+    return numbersOf(result!)[0]!;
+  };
 
-  it('scales all tensors by one factor, to the given norm together', () => {
-    const [[a, b], [c]] = clip([[3, 0], [4]], 1) as [[number, number], [number]];
-    expect(a).to.be.closeTo(0.6, 1e-6);
-    expect(b).to.equal(0);
-    expect(c).to.be.closeTo(0.8, 1e-6);
+  it('brings all tensors together to the given norm', () => {
+    expect(factor([[3, 0], [4]], 1)).to.be.closeTo(0.2, 1e-6);
   });
 
-  it('leaves a smaller norm as it is', () => {
-    expect(clip([[3, 0], [4]], 5.1)).to.deep.equal([[3, 0], [4]]); // prettier-ignore
-  });
-
-  it('leaves zeros as they are', () => {
-    expect(clip([[0, 0]], 1)).to.deep.equal([[0, 0]]);
+  it('leaves a smaller norm as it is, and zeros', () => {
+    expect(factor([[3, 0], [4]], 5.1)).to.equal(1);
+    expect(factor([[0, 0]], 1)).to.equal(1);
   });
 });
 

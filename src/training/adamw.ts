@@ -1,4 +1,5 @@
-import { attr, tf } from '../graph/index.js';
+import { adamWStep, isFusing } from '../graph/fused-ops.js';
+import { attr, tf, type Tensor, type VariableScope } from '../graph/index.js';
 import type { Optimizer } from './optimizer.js';
 
 /** The constants of Adam's moments. */
@@ -43,23 +44,37 @@ export function adamW(settings: AdamSettings): Optimizer<'stepSize' | 'epsilon' 
       const { scale, epsilon } = adamDirection(settings, t);
       return { stepSize: learningRate * scale, epsilon, decayFactor: 1 - learningRate * settings.weightDecay };
     },
-    apply(variables, updates, factors) {
-      const zero = tf.scalar(0);
-      const [beta1, beta2] = [tf.scalar(settings.beta1), tf.scalar(settings.beta2)];
+    apply(variables, updates, factors, gradientFactor) {
+      const one = tf.scalar(1);
       for (const { name, gradient, decayed } of updates) {
+        const decayFactor = decayed ? factors.decayFactor : one;
         variables.inTurn(() => {
-          if (decayed && settings.weightDecay !== 0) {
-            variables.assign(name, tf.mul(variables.read(name), factors.decayFactor));
-          }
-          // With both powers 0 the kernel's own bias correction is 1: it is in the factors.
-          variables.update(
-            'ResourceApplyAdam',
-            { T: attr.type('float32'), use_locking: attr.bool(false), use_nesterov: attr.bool(false) },
-            [name, ...momentNames(name)],
-            [zero, zero, factors.stepSize, beta1, beta2, factors.epsilon, gradient],
-          );
+          if (isFusing()) {
+            variables.replace([name, ...momentNames(name)], (state) =>
+              adamWStep(state, gradient, { ...factors, gradientFactor, decayFactor }, settings),
+            );
+          } else
+            stepOfTensorFlow(variables, name, settings, { ...factors, decayFactor }, tf.mul(gradient, gradientFactor));
         });
       }
     },
   };
+}
+
+function stepOfTensorFlow(
+  variables: VariableScope,
+  name: string,
+  { beta1, beta2, weightDecay }: AdamSettings,
+  { stepSize, epsilon, decayFactor }: Readonly<Record<'stepSize' | 'epsilon' | 'decayFactor', Tensor>>,
+  gradient: Tensor,
+): void {
+  if (weightDecay !== 0) variables.assign(name, tf.mul(variables.read(name), decayFactor));
+  const zero = tf.scalar(0);
+  // With both powers 0 the kernel's own bias correction is 1: it is in the factors.
+  variables.update(
+    'ResourceApplyAdam',
+    { T: attr.type('float32'), use_locking: attr.bool(false), use_nesterov: attr.bool(false) },
+    [name, ...momentNames(name)],
+    [zero, zero, stepSize, tf.scalar(beta1), tf.scalar(beta2), epsilon, gradient],
+  );
 }

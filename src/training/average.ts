@@ -1,3 +1,4 @@
+import { isFusing, moveAverage } from '../graph/fused-ops.js';
 import { attr, tf, type Tensor, type VariableScope } from '../graph/index.js';
 
 /**
@@ -21,6 +22,11 @@ export const averageShare = (decay: number, t: number): number => (1 - decay) / 
 export function updateAverages(variables: VariableScope, names: readonly string[], share: Tensor): void {
   for (const name of names) {
     variables.inTurn(() => {
+      if (isFusing()) {
+        const weight = variables.read(name);
+        variables.replace([averageName(name)], ([average]) => [moveAverage(average!, weight, share)]);
+        return;
+      }
       // average -= share * difference, in place.
       const difference = tf.sub(variables.read(averageName(name)), variables.read(name));
       const attrs = { T: attr.type('float32'), use_locking: attr.bool(false) };

@@ -17,10 +17,11 @@ export function lamb(settings: AdamSettings): Optimizer<'rate' | 'scale' | 'epsi
     state: (weight) => momentNames(weight.name).map((name) => ({ ...weight, name })),
     factorNames: ['rate', 'scale', 'epsilon'],
     factors: (learningRate, t) => ({ rate: learningRate, ...adamDirection(settings, t) }),
-    apply(variables, updates, { rate, scale, epsilon }) {
-      for (const { name, gradient, decayed } of updates) {
+    apply(variables, updates, { rate, scale, epsilon }, gradientFactor) {
+      for (const { name, gradient: whole, decayed } of updates) {
         const [first, second] = momentNames(name);
         variables.inTurn(() => {
+          const gradient = tf.mul(whole, gradientFactor);
           const m = moving(variables.read(first), gradient, settings.beta1);
           const v = moving(variables.read(second), tf.square(gradient), settings.beta2);
           variables.assign(first, m);

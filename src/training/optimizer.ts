@@ -4,7 +4,7 @@ import { addN, l2Loss } from '../graph/ops.js';
 /** A weight that a step changes. */
 export interface WeightUpdate {
   readonly name: string;
-  /** Of the weight's shape, clipped. */
+  /** Of the weight's shape. */
   readonly gradient: Tensor;
   /** Whether weight decay applies to it (models/variables.ts). */
   readonly decayed: boolean;
@@ -17,8 +17,18 @@ export interface Optimizer<Factor extends string = string> {
   readonly factorNames: readonly Factor[];
   /** What changes from step to step, computed in double precision on the host. @param t the step, from 1 */
   factors(learningRate: number, t: number): Readonly<Record<Factor, number>>;
-  /** One update of every weight. @param factors scalars */
-  apply(variables: VariableScope, updates: readonly WeightUpdate[], factors: Readonly<Record<Factor, Tensor>>): void;
+  /**
+   * One update of every weight.
+   *
+   * @param factors scalars
+   * @param gradientFactor what all gradients are multiplied by first, a scalar
+   */
+  apply(
+    variables: VariableScope,
+    updates: readonly WeightUpdate[],
+    factors: Readonly<Record<Factor, Tensor>>,
+    gradientFactor: Tensor,
+  ): void;
 }
 
 /** The input of the graph's step that a factor is fed to. */
@@ -29,8 +39,5 @@ export function globalNorm(tensors: readonly Tensor[]): Tensor {
   return tf.sqrt(tf.mul(addN(tensors.map(l2Loss)), 2));
 }
 
-/** Scales the tensors by min(1, maxNorm / (norm + 1e-6)), as `torch.nn.utils.clip_grad_norm_` does. */
-export function clipByGlobalNorm(tensors: readonly Tensor[], norm: Tensor, maxNorm: number): Tensor[] {
-  const factor = tf.minimum(tf.div(maxNorm, tf.add(norm, 1e-6)), 1);
-  return tensors.map((tensor) => tf.mul(tensor, factor));
-}
+/** min(1, maxNorm / (norm + 1e-6)), which gradients of that norm are multiplied by in `torch.nn.utils.clip_grad_norm_`. */
+export const clipFactor = (norm: Tensor, maxNorm: number): Tensor => tf.minimum(tf.div(maxNorm, tf.add(norm, 1e-6)), 1);

@@ -17,7 +17,7 @@ import { isDecayed, type VariableSpec } from '../models/variables.js';
 import { addToSums, sumName, takeSum } from './accumulation.js';
 import { averageName, updateAverages } from './average.js';
 import { encoderInputsOf, lossAndGradients, trainedNames } from './gradients.js';
-import { clipByGlobalNorm, factorInput, globalNorm, type Optimizer } from './optimizer.js';
+import { clipFactor, factorInput, globalNorm, type Optimizer } from './optimizer.js';
 import { distinctFactors, plainStep, type Techniques } from './techniques.js';
 
 export interface TrainingProgramOptions {
@@ -142,8 +142,8 @@ function trainFunction(options: TrainingProgramOptions): FunctionSpec {
       const { share, averageShare } = inputs;
       const gradients = share === undefined ? own : names.map((name, i) => takeSum(variables, name, own[i]!, share));
       const norm = globalNorm(gradients);
-      const clipped = maxGradNorm > 0 ? clipByGlobalNorm(gradients, norm, maxGradNorm) : gradients;
-      const updates = names.map((name, i) => ({ name, gradient: clipped[i]!, decayed: isDecayed(name) }));
+      const gradientFactor = maxGradNorm > 0 ? clipFactor(norm, maxGradNorm) : tf.scalar(1);
+      const updates = names.map((name, i) => ({ name, gradient: gradients[i]!, decayed: isDecayed(name) }));
       const isFinite = tf.logicalAnd(tf.isFinite(loss), tf.isFinite(norm));
       variables.onlyIf(tf.logicalAnd(isFinite, tf.greater(inputs.applied!, 0)), () => {
         factors.forEach((factor, i) => {
@@ -153,6 +153,7 @@ function trainFunction(options: TrainingProgramOptions): FunctionSpec {
             variables,
             updates.filter(({ name }) => (rateFactors.get(name) ?? 1) === factor),
             Object.fromEntries(optimizer.factorNames.map((name) => [name, ofFactor(inputs[factorInput(name)]!)])),
+            gradientFactor,
           );
         });
         if (averageShare !== undefined) updateAverages(variables, names, averageShare);

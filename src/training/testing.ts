@@ -1,6 +1,6 @@
 import { floats } from '../graph/testing.js';
-import { buildProgram, openSession, type FunctionSpec, type HostTensor, type Program } from '../graph/index.js';
-import { clipByGlobalNorm, factorInput, globalNorm, type Optimizer } from './optimizer.js';
+import { buildProgram, openSession, tf, type FunctionSpec, type HostTensor, type Program } from '../graph/index.js';
+import { clipFactor, factorInput, globalNorm, type Optimizer } from './optimizer.js';
 
 /** Steps of an optimizer on given gradients, for tests. */
 
@@ -18,11 +18,13 @@ export interface OptimizerSteps {
   readonly rates: readonly number[];
   /** 0: gradients are not clipped. */
   readonly maxNorm: number;
+  /** Whether the program may use the ops of graph/fused-ops.ts; absent: no. */
+  readonly fused?: boolean;
 }
 
 const scalar = { dtype: 'float32', shape: [] } as const;
 
-function programOf({ optimizer, shapes, decayed, maxNorm }: OptimizerSteps): Program {
+function programOf({ optimizer, shapes, decayed, maxNorm, fused = false }: OptimizerSteps): Program {
   const names = Object.keys(shapes);
   const weights = names.map((name) => ({ name, shape: shapes[name]!, dtype: 'float32' as const }));
   const kept = weights.flatMap((weight) => optimizer.state(weight));
@@ -34,17 +36,17 @@ function programOf({ optimizer, shapes, decayed, maxNorm }: OptimizerSteps): Pro
     build(inputs, variables) {
       const gradients = names.map((name) => inputs[name]!);
       const norm = globalNorm(gradients);
-      const clipped = maxNorm > 0 ? clipByGlobalNorm(gradients, norm, maxNorm) : gradients;
       optimizer.apply(
         variables,
-        names.map((name, i) => ({ name, gradient: clipped[i]!, decayed: decayed(name) })),
+        names.map((name, i) => ({ name, gradient: gradients[i]!, decayed: decayed(name) })),
         Object.fromEntries(optimizer.factorNames.map((name) => [name, inputs[factorInput(name)]!])),
+        maxNorm > 0 ? clipFactor(norm, maxNorm) : tf.scalar(1),
       );
       return { norm };
     },
   };
   const variables = [...weights, ...kept];
-  return buildProgram({ variables, functions: { step }, accessible: variables.map(({ name }) => name) });
+  return buildProgram({ variables, fused, functions: { step }, accessible: variables.map(({ name }) => name) });
 }
 
 /** Takes the steps; returns the weights and the norm of the gradients after each. */
