@@ -38,6 +38,12 @@ export function biasAddGrad(dy: Tensor): Tensor {
   return backend().executeSingleOutput('BiasAddGrad', [type('T', dy.dtype)], [dy]);
 }
 
+/** A tensor of the given shape, full of a scalar. */
+export function filled(shape: readonly number[], value: Tensor): Tensor {
+  const attrs = [type('T', value.dtype), type('index_type', 'int32')];
+  return backend().executeSingleOutput('Fill', attrs, [tf.tensor1d([...shape], 'int32'), value]);
+}
+
 /** (sum of squares) / 2, a scalar. */
 export function l2Loss(x: Tensor): Tensor {
   return backend().executeSingleOutput('L2Loss', [type('T', x.dtype)], [x]);

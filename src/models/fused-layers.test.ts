@@ -15,7 +15,8 @@ interface Layers {
   readonly ops: readonly string[];
 }
 
-const drop = (x: Tensor): Tensor => seededDropout(tf.tensor1d([-5, 77], 'int32'))(x, 0.1);
+const dropoutSeed = (): Tensor => tf.tensor1d([-5, 77], 'int32');
+const drop = (x: Tensor): Tensor => seededDropout(dropoutSeed())(x, 0.1);
 
 /** 0, and -1e9 for every third place and one whole sentence. */
 const paddingOf = (batch: number, length: number): HostTensor =>
@@ -29,7 +30,7 @@ const attentionOf = (batch: number, heads: number, queries: number, length: numb
   const biasOf = (): Tensor => tf.tensor(padding.data, [...padding.shape]);
   return {
     title: `attention of ${queries} to ${length} tokens, ${heads} heads`,
-    layer: (query, key, value) => attention(query, key, value, biasOf(), drop),
+    layer: (query, key, value) => attention(query, key, value, biasOf(), seededDropout(dropoutSeed()), 0.1),
     inputs: [[queries], [length], [length]].map(([size], i) => sample([batch, heads, size!, 8], i + 1)),
     ops: ['T4Softmax', 'T4Dropout', 'T4DropoutGrad', 'T4SoftmaxGrad'],
   };

@@ -93,7 +93,7 @@ const cases: Case[] = [
   {
     title: 'attention with padding',
     inputs: [sample([2, 5, 3, 4]), sample([2, 5, 3, 4], 2), sample([2, 5, 3, 4], 3)],
-    layer: (query, key, value) => attention(query, key, value, bias(), (x) => noDropout(x, 0)),
+    layer: (query, key, value) => attention(query, key, value, bias(), noDropout, 0),
     reference: plainAttention,
   },
   {
@@ -122,7 +122,7 @@ describe('the layer', () => {
     const [query, key, value] = [sample([1, 2, 3, 4]), sample([1, 2, 3, 4], 2), sample([1, 2, 3, 4], 3)];
     const last = (): Tensor => tf.tensor([0, 0, -1e9], [1, 1, 1, 3]);
     const attend = (tensors: readonly HostTensor[]): HostTensor =>
-      runEagerly(tensors, (q, k, v) => [attention(q, k, v, last(), (x) => x)])[0]!;
+      runEagerly(tensors, (q, k, v) => [attention(q, k, v, last(), noDropout, 0)])[0]!;
     const changed = numbersOf(value);
     for (const start of [8, 20]) changed.fill(1e4, start, start + 4);
     const other = floats(value.shape, changed);

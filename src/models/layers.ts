@@ -195,6 +195,7 @@ export function scale(x: Tensor, factor: number): Tensor {
  * @param query [B, A, Q, D], divided by sqrt(D) already
  * @param key, value [B, A, S, D]
  * @param bias added to the scores before the softmax, [B, 1, 1, S]: 0 for a real token, very negative for padding
+ * @param dropout of the probabilities, at the rate given
  * @returns [B, A, Q, D]
  */
 export function attention(
@@ -202,36 +203,56 @@ export function attention(
   key: Tensor,
   value: Tensor,
   bias: Tensor,
-  dropout: (x: Tensor) => Tensor,
+  dropout: Dropout,
+  rate: number,
 ): Tensor {
-  const scores = batchMatMul(query, key, false, true); // [B, A, Q, S]
-  const probabilities = biasedSoftmax(scores, bias);
-  return batchMatMul(dropout(probabilities), value, false, false);
+  const scores = similaritiesOfHeads(query, key); // [B, A, Q, S]
+  return weightedSum(biasedSoftmax(scores, bias), value, dropout, rate);
 }
 
-/** Products of the last two axes; the leading axes of a and b are equal. */
-function batchMatMul(a: Tensor, b: Tensor, transposeA: false, transposeB: boolean): Tensor {
-  return differentiable(
-    [a, b],
+/** query [B, A, Q, D] times key [B, A, S, D] -> [B, A, Q, S]. */
+const similaritiesOfHeads = (query: Tensor, key: Tensor): Tensor =>
+  differentiable(
+    [query, key],
     (save) => {
-      save([a, b]);
-      return tf.matMul(a, b, transposeA, transposeB);
+      save([query, key]);
+      return tf.matMul(query, key, false, true);
     },
-    (dy, [left, right]) => [
-      tf.matMul(dy, right!, false, !transposeB),
-      transposeB ? tf.matMul(dy, left!, true, false) : tf.matMul(left!, dy, true, false),
-    ],
+    (dy, [q, k]) => [tf.matMul(dy, k!), tf.matMul(dy, q!, true, false)],
   );
-}
+
+/**
+ * Dropout of probabilities [B, A, Q, S], times value [B, A, S, D]. What is left of the probabilities is not kept for the
+ * backward pass, which masks them again: they are the second largest tensors of a layer.
+ */
+const weightedSum = (probabilities: Tensor, value: Tensor, dropout: Dropout, rate: number): Tensor =>
+  differentiable(
+    [probabilities, value],
+    (save) => {
+      const { y, kept } = dropout.draw(probabilities, rate);
+      save(kept === undefined ? [probabilities, value] : [probabilities, value, kept]);
+      return tf.matMul(y, value);
+    },
+    (dy, [all, v, kept]) => {
+      const masked = (x: Tensor): Tensor => (kept === undefined ? x : masking(rate).again(x, kept));
+      const left = runAfter(dy, () => masked(all!));
+      return [masked(tf.matMul(dy, v!, false, true)), tf.matMul(left, dy, true, false)];
+    },
+  );
 
 /** Dropout of one forward pass: each call draws its own mask, a pure function of the seed and the call's number. */
 export interface Dropout {
   (x: Tensor, rate: number): Tensor;
+  /** The same without a gradient, and where it kept x, bool; undefined: everywhere. */
+  readonly draw: (x: Tensor, rate: number) => { readonly y: Tensor; readonly kept: Tensor | undefined };
   /** Another one, whose calls from now on draw the masks of this one's calls from now on. */
   readonly copy: () => Dropout;
 }
 
-export const noDropout: Dropout = Object.assign((x: Tensor) => x, { copy: () => noDropout });
+export const noDropout: Dropout = Object.assign((x: Tensor) => x, {
+  draw: (x: Tensor) => ({ y: x, kept: undefined }),
+  copy: () => noDropout,
+});
 
 /**
  * @param seed int32 [2]: the run's seed and the step, so that a resumed run repeats its masks exactly
@@ -239,41 +260,55 @@ export const noDropout: Dropout = Object.assign((x: Tensor) => x, { copy: () => 
  */
 export function seededDropout(seed: Tensor, firstCall = 0): Dropout {
   let calls = firstCall;
-  const dropout = (x: Tensor, rate: number): Tensor => {
-    if (rate === 0) return x;
+  const nextSeed = (): Tensor => {
     calls++;
     // Weyl steps keep the streams of the calls of one run away from those of a run with the next seed.
-    const offset = tf.tensor1d([Math.imul(calls, 0x9e3779b1), 0], 'int32');
-    const callSeed = tf.add(seed, offset);
-    const threshold = Math.round(rate * 0x10000);
-    if (fused.isFusing()) return fusedDropout(x, callSeed, threshold);
-    const masked = (values: Tensor, kept: Tensor): Tensor =>
-      tf.mul(values, tf.mul(tf.cast(kept, 'float32'), 0x10000 / (0x10000 - threshold)));
+    return tf.add(seed, tf.tensor1d([Math.imul(calls, 0x9e3779b1), 0], 'int32'));
+  };
+  const draw: Dropout['draw'] = (x, rate) =>
+    rate === 0 ? { y: x, kept: undefined } : masking(rate).draw(x, nextSeed());
+  const dropout = (x: Tensor, rate: number): Tensor => {
+    if (rate === 0) return x;
+    const callSeed = nextSeed();
     return differentiable(
       [x],
       (save) => {
-        const kept = runAfter(x, () => drawKept(x.shape, threshold, callSeed));
+        const { y, kept } = masking(rate).draw(x, callSeed);
         save([kept]);
-        return masked(x, kept);
+        return y;
       },
-      // Kept as bool, a quarter of the memory; without the wait the float mask would be made in the forward pass.
-      (dy, [kept]) => [runAfter(dy, () => masked(dy, kept!))],
+      (dy, [kept]) => [masking(rate).again(dy, kept!)],
     );
   };
-  return Object.assign(dropout, { copy: () => seededDropout(seed, calls) });
+  return Object.assign(dropout, { draw, copy: () => seededDropout(seed, calls) });
 }
 
-/** The same masks. */
-const fusedDropout = (x: Tensor, seed: Tensor, threshold: number): Tensor =>
-  differentiable(
-    [x],
-    (save) => {
-      const { y, kept } = fused.dropout(x, seed, threshold, pairedAxis(x.shape));
-      save([kept]);
-      return y;
+interface Masking {
+  /** `kept`: bool, a quarter of the memory that a mask of floats takes. */
+  readonly draw: (x: Tensor, seed: Tensor) => { readonly y: Tensor; readonly kept: Tensor };
+  /** What a mask that was drawn leaves of x. */
+  readonly again: (x: Tensor, kept: Tensor) => Tensor;
+}
+
+function masking(rate: number): Masking {
+  const threshold = Math.round(rate * 0x10000);
+  if (fused.isFusing()) {
+    return {
+      draw: (x, seed) => fused.dropout(x, seed, threshold, pairedAxis(x.shape)),
+      again: (x, kept) => fused.dropoutGrad(x, kept, threshold),
+    };
+  }
+  const masked = (values: Tensor, kept: Tensor): Tensor =>
+    tf.mul(values, tf.mul(tf.cast(kept, 'float32'), 0x10000 / (0x10000 - threshold)));
+  return {
+    draw(x, seed) {
+      const kept = runAfter(x, () => drawKept(x.shape, threshold, seed));
+      return { y: masked(x, kept), kept };
     },
-    (dy, [kept]) => [fused.dropoutGrad(dy, kept!, threshold)],
-  );
+    // Without the wait the mask of floats would be made in the forward pass.
+    again: (x, kept) => runAfter(x, () => masked(x, kept)),
+  };
+}
 
 /** The axis whose halves share their random numbers. Hidden size or number of heads: even in nearly every model, and never symbolic. */
 const pairedAxis = (shape: readonly number[]): number => (shape.length === 4 ? 1 : shape.length - 1);

@@ -155,7 +155,7 @@ function selfAttention(
   const query = split(scale(linear(pass, scopes.query, queries), 1 / Math.sqrt(size)));
   const key = split(linear(pass, scopes.key, states));
   const value = split(linear(pass, scopes.value, states));
-  const context = attention(query, key, value, bias, (x) => pass.dropout(x, attentionRate));
+  const context = attention(query, key, value, bias, pass.dropout, attentionRate);
   return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [queries.shape[0], hidden]);
 }
 

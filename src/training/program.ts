@@ -10,7 +10,7 @@ import {
   type Variable,
 } from '../graph/index.js';
 import { hasFusedOps } from '../graph/fused-ops.js';
-import { erfinv, statelessRandomUniform } from '../graph/ops.js';
+import { erfinv, filled, statelessRandomUniform } from '../graph/ops.js';
 import { noDropout } from '../models/layers.js';
 import type { Network } from '../models/network.js';
 import { isDecayed, type VariableSpec } from '../models/variables.js';
@@ -223,11 +223,12 @@ function truncatedNormal(uniform: Tensor): Tensor {
   return tf.mul(erfinv(centred), Math.SQRT2);
 }
 
+/** The zero is fed, since TensorFlow would make one constant of it for each shape, as large as the variables, and keep it. */
 function resetFunction(moments: readonly Variable[]): FunctionSpec {
   return {
-    inputs: {},
-    build(_inputs, variables) {
-      for (const { name, shape } of moments) variables.assign(name, tf.fill([...shape], 0));
+    inputs: { value: scalar },
+    build({ value }, variables) {
+      for (const { name, shape } of moments) variables.assign(name, filled(shape, value!));
       return { done: tf.scalar(moments.length, 'int32') };
     },
   };

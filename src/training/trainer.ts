@@ -186,7 +186,7 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
       if ('initialize' in program.signatures) {
         run('initialize', { seed: { shape: [2], data: Int32Array.of(initialSeed, 0) } }, weights);
       }
-      run('resetOptimizer', {}, weights);
+      run('resetOptimizer', { value: { shape: [], data: Float32Array.of(0) } }, weights);
     },
     step(batches, step, learningRate) {
       if (batches.length === 0 || batches.length > gradientAccumulation) {

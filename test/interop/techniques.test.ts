@@ -156,7 +156,10 @@ function masksOf(network: Network, batch: Batch, step: number, passes: number): 
     };
     const pass = {
       weights: (name: string) => tf.zeros([...specs.get(name)!]),
-      dropout: Object.assign(recorded, { copy: () => dropout }),
+      dropout: Object.assign(recorded, {
+        draw: (x: Tensor, rate: number) => ({ y: recorded(x, rate), kept: undefined }),
+        copy: () => dropout,
+      }),
     };
     const inputs = { inputIds: inputIds, tokenTypeIds: tokenTypeIds, attentionMask: attentionMask };
     for (let count = 0; count < passes; count++) network.logits(pass, inputs);
