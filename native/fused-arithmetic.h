@@ -32,6 +32,43 @@ T4_INLINE void StorePart(float* to, const Floats& v, int64_t count) {
   std::memcpy(to, &v, static_cast<size_t>(count) * sizeof(float));
 }
 
+typedef uint16_t Shorts __attribute__((vector_size(32)));
+
+T4_INLINE Floats Widen(const Shorts& bits) {
+  const Words wide = __builtin_convertvector(bits, Words) << 16;
+  return reinterpret_cast<Floats>(wide);
+}
+
+/** To the nearest, ties to even. */
+T4_INLINE Shorts Narrow(const Floats& v) {
+  const Words bits = reinterpret_cast<Words>(v);
+  const Words rounded = (bits + ((bits >> 16 & 1) + 0x7fff)) >> 16;
+  const Words isNumber = reinterpret_cast<Words>(v == v);
+  return __builtin_convertvector((rounded & isNumber) | (~isNumber & 0x7fc0), Shorts);
+}
+
+T4_INLINE Floats Load(const Bfloat16* from) {
+  Shorts bits;
+  std::memcpy(&bits, from, sizeof bits);
+  return Widen(bits);
+}
+
+T4_INLINE void Store(Bfloat16* to, const Floats& v) {
+  const Shorts bits = Narrow(v);
+  std::memcpy(to, &bits, sizeof bits);
+}
+
+T4_INLINE Floats LoadPart(const Bfloat16* from, int64_t count) {
+  Shorts bits = {};
+  std::memcpy(&bits, from, static_cast<size_t>(count) * sizeof *from);
+  return Widen(bits);
+}
+
+T4_INLINE void StorePart(Bfloat16* to, const Floats& v, int64_t count) {
+  const Shorts bits = Narrow(v);
+  std::memcpy(to, &bits, static_cast<size_t>(count) * sizeof *to);
+}
+
 T4_INLINE float Sum(const Floats& v) {
   float lanes[kLanes];
   std::memcpy(lanes, &v, sizeof lanes);
@@ -111,32 +148,42 @@ T4_INLINE Floats GeluTanh(const Floats& x, Floats* slope) {
   return x * share;
 }
 
-template <bool tanh>
-T4_INLINE void GeluRange(const float* x, float* y, float* slope, int64_t begin, int64_t end) {
+/** `y` may be `x`. */
+template <typename T>
+static void Gelu(const T* x, T* y, bool tanh, int64_t begin, int64_t end) {
   int64_t i = begin;
   for (; i + kLanes <= end; i += kLanes) {
-    Floats s;
-    Store(y + i, tanh ? GeluTanh(Load(x + i), slope ? &s : nullptr) : GeluErf(Load(x + i), slope ? &s : nullptr));
-    if (slope) Store(slope + i, s);
+    const Floats v = Load(x + i);
+    Store(y + i, tanh ? GeluTanh(v, nullptr) : GeluErf(v, nullptr));
   }
   if (i == end) return;
-  Floats s;
   const Floats rest = LoadPart(x + i, end - i);
-  StorePart(y + i, tanh ? GeluTanh(rest, slope ? &s : nullptr) : GeluErf(rest, slope ? &s : nullptr), end - i);
-  if (slope) StorePart(slope + i, s, end - i);
+  StorePart(y + i, tanh ? GeluTanh(rest, nullptr) : GeluErf(rest, nullptr), end - i);
 }
 
-/** `slope` may be null; `y` may be `x`. */
-static void Gelu(const float* x, float* y, float* slope, bool tanh, int64_t begin, int64_t end) {
+T4_INLINE Floats GeluSlope(const Floats& x, bool tanh) {
+  Floats slope;
   if (tanh) {
-    GeluRange<true>(x, y, slope, begin, end);
+    GeluTanh(x, &slope);
   } else {
-    GeluRange<false>(x, y, slope, begin, end);
+    GeluErf(x, &slope);
   }
+  return slope;
+}
+
+/** `dx` may be `dy` or `x`. */
+template <typename T>
+static void GeluGrad(const T* dy, const T* x, T* dx, bool tanh, int64_t begin, int64_t end) {
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) Store(dx + i, Load(dy + i) * GeluSlope(Load(x + i), tanh));
+  if (i == end) return;
+  const int64_t rest = end - i;
+  StorePart(dx + i, LoadPart(dy + i, rest) * GeluSlope(LoadPart(x + i, rest), tanh), rest);
 }
 
 /** Rows of `width`: y = normal * gamma + beta. `residual`, `normal` and `inverse` may be null; `y` may be `x` or `residual`. */
-static void LayerNorm(const float* x, const float* residual, const float* gamma, const float* beta, float epsilon,
+template <typename T>
+static void LayerNorm(const T* x, const float* residual, const float* gamma, const float* beta, float epsilon,
                       float* y, float* normal, float* inverse, int64_t width, int64_t begin, int64_t end) {
   const int64_t whole = width - width % kLanes;
   const int64_t rest = width - whole;
@@ -222,57 +269,75 @@ static void LayerNormGrad(const float* dy, const float* normal, const float* inv
 }
 
 /** Softmax of rows of `width` plus a bias, that of row r at bias + r / rowsOfBias * width. `y` may be `x`. */
-static void Softmax(const float* x, const float* bias, int64_t rowsOfBias, float* y, int64_t width, int64_t begin,
+template <typename T>
+static void Softmax(const T* x, const float* bias, int64_t rowsOfBias, T* y, int64_t width, int64_t begin,
                     int64_t end) {
   const int64_t whole = width - width % kLanes;
+  const int64_t rest = width - whole;
+  std::vector<float> scratch(static_cast<size_t>(whole + kLanes));
+  float* values = scratch.data();
   for (int64_t row = begin; row < end; row++) {
-    const float* from = x + row * width;
+    const T* from = x + row * width;
     const float* add = bias + row / rowsOfBias * width;
-    float* to = y + row * width;
+    T* to = y + row * width;
     Floats most = All(-INFINITY);
-    float largest = -INFINITY;
     for (int64_t i = 0; i < whole; i += kLanes) {
       const Floats v = Load(from + i) + Load(add + i);
-      Store(to + i, v);
+      Store(values + i, v);
       // A comparison with NaN is false: then NaN stays, and is not lost.
       most = most >= v ? most : v;
     }
-    if (whole) largest = Largest(most);
-    for (int64_t i = whole; i < width; i++) {
-      to[i] = from[i] + add[i];
-      largest = largest >= to[i] ? largest : to[i];
+    float largest = whole ? Largest(most) : -INFINITY;
+    if (rest) {
+      Store(values + whole, LoadPart(from + whole, rest) + LoadPart(add + whole, rest));
+      for (int64_t i = whole; i < width; i++) largest = largest >= values[i] ? largest : values[i];
     }
     Floats total = All(0);
     for (int64_t i = 0; i < whole; i += kLanes) {
-      const Floats e = Exp(Load(to + i) - All(largest));
-      Store(to + i, e);
+      const Floats e = Exp(Load(values + i) - All(largest));
+      Store(values + i, e);
       total += e;
     }
     float sum = Sum(total);
-    if (whole < width) {
-      const Floats e = Exp(LoadPart(to + whole, width - whole) - All(largest));
-      StorePart(to + whole, e, width - whole);
-      for (int64_t i = whole; i < width; i++) sum += to[i];
+    if (rest) {
+      Store(values + whole, Exp(Load(values + whole) - All(largest)));
+      for (int64_t i = whole; i < width; i++) sum += values[i];
     }
-    const float share = 1.0f / sum;
-    for (int64_t i = 0; i < whole; i += kLanes) Store(to + i, Load(to + i) * All(share));
-    for (int64_t i = whole; i < width; i++) to[i] *= share;
+    const Floats share = All(1.0f / sum);
+    for (int64_t i = 0; i < whole; i += kLanes) Store(to + i, Load(values + i) * share);
+    if (rest) StorePart(to + whole, Load(values + whole) * share, rest);
   }
 }
 
 /** `dx` may be `dy`. */
-static void SoftmaxGrad(const float* dy, const float* y, float* dx, int64_t width, int64_t begin, int64_t end) {
+template <typename T>
+static void SoftmaxGrad(const T* dy, const T* y, T* dx, int64_t width, int64_t begin, int64_t end) {
   const int64_t whole = width - width % kLanes;
+  const int64_t rest = width - whole;
   for (int64_t row = begin; row < end; row++) {
-    const float* d = dy + row * width;
-    const float* p = y + row * width;
-    float* to = dx + row * width;
+    const T* d = dy + row * width;
+    const T* p = y + row * width;
+    T* to = dx + row * width;
     Floats products = All(0);
     for (int64_t i = 0; i < whole; i += kLanes) products += Load(d + i) * Load(p + i);
-    float sum = Sum(products);
-    for (int64_t i = whole; i < width; i++) sum += d[i] * p[i];
-    for (int64_t i = 0; i < whole; i += kLanes) Store(to + i, Load(p + i) * (Load(d + i) - All(sum)));
-    for (int64_t i = whole; i < width; i++) to[i] = p[i] * (d[i] - sum);
+    // The lanes beyond the row are 0.
+    if (rest) products += LoadPart(d + whole, rest) * LoadPart(p + whole, rest);
+    const Floats sum = All(Sum(products));
+    for (int64_t i = 0; i < whole; i += kLanes) Store(to + i, Load(p + i) * (Load(d + i) - sum));
+    if (rest) StorePart(to + whole, LoadPart(p + whole, rest) * (LoadPart(d + whole, rest) - sum), rest);
+  }
+}
+
+/** `sums` [width] gets the sums over these rows. */
+template <typename T>
+static void BiasGrad(const T* dy, float* sums, int64_t width, int64_t begin, int64_t end) {
+  const int64_t whole = width - width % kLanes;
+  const int64_t rest = width - whole;
+  std::memset(sums, 0, static_cast<size_t>(width) * sizeof(float));
+  for (int64_t row = begin; row < end; row++) {
+    const T* d = dy + row * width;
+    for (int64_t i = 0; i < whole; i += kLanes) Store(sums + i, Load(sums + i) + Load(d + i));
+    if (rest) StorePart(sums + whole, LoadPart(sums + whole, rest) + LoadPart(d + whole, rest), rest);
   }
 }
 
@@ -361,14 +426,18 @@ T4_INLINE void Decide(const PhiloxStream& stream, int64_t first, int32_t thresho
 }
 
 /** y = x * scale where kept, else 0. */
-T4_INLINE void Mask(const float* x, const uint8_t* kept, float scale, float* y, int64_t count) {
+template <typename In, typename Out>
+T4_INLINE void Mask(const In* x, const uint8_t* kept, float scale, Out* y, int64_t count) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     Bytes bytes;
     std::memcpy(&bytes, kept + i, sizeof bytes);
     Store(y + i, Load(x + i) * (__builtin_convertvector(bytes, Floats) * All(scale)));
   }
-  for (; i < count; i++) y[i] = x[i] * (static_cast<float>(kept[i]) * scale);
+  if (i == count) return;
+  Bytes bytes = {};
+  std::memcpy(&bytes, kept + i, static_cast<size_t>(count - i));
+  StorePart(y + i, LoadPart(x + i, count - i) * (__builtin_convertvector(bytes, Floats) * All(scale)), count - i);
 }
 
 /**
@@ -376,8 +445,9 @@ T4_INLINE void Mask(const float* x, const uint8_t* kept, float scale, float* y, 
  * elements the upper halves of `half` numbers decide on the first half, the lower ones on the second. With half 0
  * number i decides on element i.
  */
-static void Dropout(const PhiloxStream& stream, int32_t threshold, int64_t half, const float* x, float* y,
-                    uint8_t* kept, int64_t begin, int64_t end) {
+template <typename T>
+static void Dropout(const PhiloxStream& stream, int32_t threshold, int64_t half, const T* x, T* y, uint8_t* kept,
+                    int64_t begin, int64_t end) {
   const float scale = 65536.0f / static_cast<float>(65536 - threshold);
   uint8_t upper[64];
   uint8_t lower[64];
@@ -399,8 +469,8 @@ static void Dropout(const PhiloxStream& stream, int32_t threshold, int64_t half,
   }
 }
 
-static void DropoutGrad(int32_t threshold, const float* dy, const uint8_t* kept, float* dx, int64_t begin,
-                        int64_t end) {
+template <typename In, typename Out>
+static void DropoutGrad(int32_t threshold, const In* dy, const uint8_t* kept, Out* dx, int64_t begin, int64_t end) {
   Mask(dy + begin, kept + begin, 65536.0f / static_cast<float>(65536 - threshold), dx + begin, end - begin);
 }
 
@@ -465,7 +535,12 @@ static void MoveAverage(const float* average, const float* value, float share, f
   for (; i < end; i++) next[i] = average[i] + share * (value[i] - average[i]);
 }
 
-static const Kernels kernels = {Gelu,    LayerNorm,   LayerNormGrad, Softmax,    SoftmaxGrad,
-                                Dropout, DropoutGrad, AdamW,         MoveAverage};
+template <typename T>
+static constexpr KernelsOf<T> TypedKernels() {
+  return {Gelu<T>,    GeluGrad<T>, LayerNorm<T>,          Softmax<T>,
+          SoftmaxGrad<T>, BiasGrad<T>, Dropout<T>, DropoutGrad<T, float>, DropoutGrad<T, Bfloat16>};
+}
+
+static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), LayerNormGrad, AdamW, MoveAverage};
 
 #undef T4_INLINE

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -33,18 +34,32 @@ struct AdamWConstants {
   float decayFactor;
 };
 
+struct Bfloat16 {
+  uint16_t bits;
+};
+
+/** What there is for large tensors of either type; sums and all that is small is float. */
+template <typename T>
+struct KernelsOf {
+  void (*gelu)(const T* x, T* y, bool tanh, int64_t begin, int64_t end);
+  void (*geluGrad)(const T* dy, const T* x, T* dx, bool tanh, int64_t begin, int64_t end);
+  void (*layerNorm)(const T* x, const float* residual, const float* gamma, const float* beta, float epsilon, float* y,
+                    float* normal, float* inverse, int64_t width, int64_t begin, int64_t end);
+  void (*softmax)(const T* x, const float* bias, int64_t rowsOfBias, T* y, int64_t width, int64_t begin, int64_t end);
+  void (*softmaxGrad)(const T* dy, const T* y, T* dx, int64_t width, int64_t begin, int64_t end);
+  void (*biasGrad)(const T* dy, float* sums, int64_t width, int64_t begin, int64_t end);
+  void (*dropout)(const PhiloxStream& stream, int32_t threshold, int64_t half, const T* x, T* y, uint8_t* kept,
+                  int64_t begin, int64_t end);
+  void (*dropoutGradToFloat)(int32_t threshold, const T* dy, const uint8_t* kept, float* dx, int64_t begin, int64_t end);
+  void (*dropoutGradToBfloat16)(int32_t threshold, const T* dy, const uint8_t* kept, Bfloat16* dx, int64_t begin,
+                                int64_t end);
+};
+
 struct Kernels {
-  void (*gelu)(const float* x, float* y, float* slope, bool tanh, int64_t begin, int64_t end);
-  void (*layerNorm)(const float* x, const float* residual, const float* gamma, const float* beta, float epsilon,
-                    float* y, float* normal, float* inverse, int64_t width, int64_t begin, int64_t end);
+  KernelsOf<float> float32;
+  KernelsOf<Bfloat16> bfloat16;
   void (*layerNormGrad)(const float* dy, const float* normal, const float* inverse, const float* gamma, float* dx,
                         float* dgamma, float* dbeta, int64_t width, int64_t begin, int64_t end);
-  void (*softmax)(const float* x, const float* bias, int64_t rowsOfBias, float* y, int64_t width, int64_t begin,
-                  int64_t end);
-  void (*softmaxGrad)(const float* dy, const float* y, float* dx, int64_t width, int64_t begin, int64_t end);
-  void (*dropout)(const PhiloxStream& stream, int32_t threshold, int64_t half, const float* x, float* y, uint8_t* kept,
-                  int64_t begin, int64_t end);
-  void (*dropoutGrad)(int32_t threshold, const float* dy, const uint8_t* kept, float* dx, int64_t begin, int64_t end);
   void (*adamW)(const AdamWConstants& constants, const float* const state[3], const float* gradient,
                 float* const next[3], int64_t begin, int64_t end);
   void (*moveAverage)(const float* average, const float* value, float share, float* next, int64_t begin, int64_t end);

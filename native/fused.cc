@@ -5,6 +5,7 @@
 #include <node_api.h>
 #include <tensorflow/c/ops.h>
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <vector>
@@ -36,6 +37,7 @@ int64_t RowsOfGrain(int64_t width) { return std::max<int64_t>(1, kGrain / std::m
 /** An input or an output: where it lies, and its shape. */
 struct Tensor {
   void* data = nullptr;
+  bool isBfloat16 = false;
   std::vector<int64_t> shape;
 
   int64_t size() const {
@@ -104,6 +106,7 @@ class Context {
     if (tensor == nullptr) return {};
     Tensor read;
     read.data = TF_TensorData(tensor);
+    read.isBfloat16 = TF_TensorType(tensor) == TF_BFLOAT16;
     for (int i = 0; i < TF_NumDims(tensor); i++) read.shape.push_back(TF_Dim(tensor, i));
     TF_DeleteTensor(tensor);
     return read;
@@ -159,17 +162,77 @@ void Delete(void* kernel) { delete static_cast<Attributes*>(kernel); }
 
 const Attributes& Of(void* kernel) { return *static_cast<Attributes*>(kernel); }
 
+/** Calls body(kernels, zero) with the kernels for the tensor's type, and a null pointer of that type. */
+template <typename Body>
+void ByType(const Tensor& tensor, const Body& body) {
+  if (tensor.isBfloat16) {
+    body(kernels.bfloat16, static_cast<t4::Bfloat16*>(nullptr));
+  } else {
+    body(kernels.float32, static_cast<float*>(nullptr));
+  }
+}
+
+/** The elements of a tensor of the type of `zero`. */
+template <typename T>
+T* Elements(const Tensor& tensor, T* /* zero */) {
+  return tensor.as<T>();
+}
+
+/**
+ * Sums over rows: `body(sums, begin, end)` gives those of rows begin to before end, `count` numbers. Always of the same
+ * parts, added in their order: the same to the bit however many threads there are.
+ */
+template <typename Body>
+void SumRows(int64_t rows, int64_t width, int64_t count, float* result, const Body& body) {
+  const int64_t unit = std::max<int64_t>(RowsOfGrain(width), (rows + 63) / 64);
+  const int64_t parts = (rows + unit - 1) / unit;
+  std::vector<float> sums(static_cast<size_t>(parts * count));
+  Share(rows, unit, [&](int64_t begin, int64_t end) { body(sums.data() + begin / unit * count, begin, end); });
+  std::fill(result, result + count, 0.0f);
+  for (int64_t part = 0; part < parts; part++) {
+    for (int64_t i = 0; i < count; i++) result[i] += sums[static_cast<size_t>(part * count + i)];
+  }
+}
+
 void Gelu(void* kernel, TF_OpKernelContext* given) {
   Context context(given);
-  const bool byTanh = Of(kernel).tanh;
-  const bool keep = Of(kernel).keep;
+  const bool tanh = Of(kernel).tanh;
   const Tensor x = context.Input(0);
   const Tensor y = context.OutputLike(0, x, {0});
-  const Tensor slope = keep ? context.OutputLike(1, x) : context.Output(1, {0});
   if (!context.ok()) return;
-  float* slopes = keep ? slope.floats() : nullptr;
-  Share(x.size(), kGrain, [&](int64_t begin, int64_t end) {
-    kernels.gelu(x.floats(), y.floats(), slopes, byTanh, begin, end);
+  ByType(x, [&](const auto& typed, auto* zero) {
+    Share(x.size(), kGrain, [&](int64_t begin, int64_t end) {
+      typed.gelu(Elements(x, zero), Elements(y, zero), tanh, begin, end);
+    });
+  });
+}
+
+void GeluGrad(void* kernel, TF_OpKernelContext* given) {
+  Context context(given);
+  const bool tanh = Of(kernel).tanh;
+  const Tensor dy = context.Input(0);
+  const Tensor x = context.Input(1);
+  context.Require(dy.size() == x.size(), "dy and x must be of one shape");
+  const Tensor dx = context.OutputLike(0, dy, {0, 1});
+  if (!context.ok()) return;
+  ByType(dy, [&](const auto& typed, auto* zero) {
+    Share(x.size(), kGrain, [&](int64_t begin, int64_t end) {
+      typed.geluGrad(Elements(dy, zero), Elements(x, zero), Elements(dx, zero), tanh, begin, end);
+    });
+  });
+}
+
+void BiasGrad(void*, TF_OpKernelContext* given) {
+  Context context(given);
+  const Tensor dy = context.Input(0);
+  if (!context.ok()) return;
+  const int64_t width = dy.width();
+  const Tensor sums = context.Output(0, {width});
+  if (!context.ok()) return;
+  ByType(dy, [&](const auto& typed, auto* zero) {
+    SumRows(dy.rows(), width, width, sums.floats(), [&](float* to, int64_t begin, int64_t end) {
+      typed.biasGrad(Elements(dy, zero), to, width, begin, end);
+    });
   });
 }
 
@@ -188,9 +251,11 @@ void LayerNorm(Context& context, const Attributes& attributes, const Tensor& x, 
   float* normals = attributes.keep ? normal.floats() : nullptr;
   float* inverses = attributes.keep ? inverse.floats() : nullptr;
   const float* residuals = residual == nullptr ? nullptr : residual->floats();
-  Share(x.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-    kernels.layerNorm(x.floats(), residuals, gamma.floats(), beta.floats(), attributes.epsilon, y.floats(), normals,
-                      inverses, width, begin, end);
+  ByType(x, [&](const auto& typed, auto* zero) {
+    Share(x.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
+      typed.layerNorm(Elements(x, zero), residuals, gamma.floats(), beta.floats(), attributes.epsilon, y.floats(),
+                      normals, inverses, width, begin, end);
+    });
   });
 }
 
@@ -222,25 +287,13 @@ void LayerNormGrad(void*, TF_OpKernelContext* given) {
   const Tensor dgamma = context.Output(1, {width});
   const Tensor dbeta = context.Output(2, {width});
   if (!context.ok()) return;
-  // The sums of fixed numbers of rows, added in their order: the same to the bit however many threads there are.
-  const int64_t unit = std::max<int64_t>(RowsOfGrain(width), (rows + 63) / 64);
-  const int64_t parts = (rows + unit - 1) / unit;
-  std::vector<float> sums(static_cast<size_t>(2 * parts * width));
-  Share(rows, unit, [&](int64_t begin, int64_t end) {
-    float* of = sums.data() + begin / unit * 2 * width;
-    kernels.layerNormGrad(dy.floats(), normal.floats(), inverse.floats(), gamma.floats(), dx.floats(), of, of + width, width,
-                          begin, end);
+  std::vector<float> sums(static_cast<size_t>(2 * width));
+  SumRows(rows, width, 2 * width, sums.data(), [&](float* to, int64_t begin, int64_t end) {
+    kernels.layerNormGrad(dy.floats(), normal.floats(), inverse.floats(), gamma.floats(), dx.floats(), to, to + width,
+                          width, begin, end);
   });
-  for (int64_t i = 0; i < width; i++) {
-    float gammas = 0;
-    float betas = 0;
-    for (int64_t part = 0; part < parts; part++) {
-      gammas += sums[static_cast<size_t>(2 * part * width + i)];
-      betas += sums[static_cast<size_t>((2 * part + 1) * width + i)];
-    }
-    dgamma.floats()[i] = gammas;
-    dbeta.floats()[i] = betas;
-  }
+  std::copy(sums.begin(), sums.begin() + width, dgamma.floats());
+  std::copy(sums.begin() + width, sums.end(), dbeta.floats());
 }
 
 void Softmax(void*, TF_OpKernelContext* given) {
@@ -253,8 +306,11 @@ void Softmax(void*, TF_OpKernelContext* given) {
                   "the bias must have a row for each of the first dimension of the scores");
   const Tensor y = context.OutputLike(0, scores, {0});
   if (!context.ok()) return;
-  Share(scores.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-    kernels.softmax(scores.floats(), bias.floats(), scores.rows() / bias.rows(), y.floats(), width, begin, end);
+  ByType(scores, [&](const auto& typed, auto* zero) {
+    Share(scores.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
+      typed.softmax(Elements(scores, zero), bias.floats(), scores.rows() / bias.rows(), Elements(y, zero), width, begin,
+                    end);
+    });
   });
 }
 
@@ -267,8 +323,10 @@ void SoftmaxGrad(void*, TF_OpKernelContext* given) {
   const Tensor dx = context.OutputLike(0, dy, {0});
   if (!context.ok()) return;
   const int64_t width = dy.width();
-  Share(dy.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-    kernels.softmaxGrad(dy.floats(), y.floats(), dx.floats(), width, begin, end);
+  ByType(dy, [&](const auto& typed, auto* zero) {
+    Share(dy.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
+      typed.softmaxGrad(Elements(dy, zero), Elements(y, zero), Elements(dx, zero), width, begin, end);
+    });
   });
 }
 
@@ -312,8 +370,11 @@ void Dropout(void* kernel, TF_OpKernelContext* given) {
   for (int i = attributes.axis; i < rank; i++) piece *= x.shape[static_cast<size_t>(i)];
   const int64_t half = x.shape[static_cast<size_t>(attributes.axis)] % 2 == 0 ? piece / 2 : 0;
   const PhiloxStream stream = StreamOf(seed.as<int32_t>());
-  Share(half == 0 ? x.size() : x.size() / 2, kGrain / 2, [&](int64_t begin, int64_t end) {
-    kernels.dropout(stream, attributes.threshold, half, x.floats(), y.floats(), kept.as<uint8_t>(), begin, end);
+  ByType(x, [&](const auto& typed, auto* zero) {
+    Share(half == 0 ? x.size() : x.size() / 2, kGrain / 2, [&](int64_t begin, int64_t end) {
+      typed.dropout(stream, attributes.threshold, half, Elements(x, zero), Elements(y, zero), kept.as<uint8_t>(), begin,
+                    end);
+    });
   });
 }
 
@@ -326,8 +387,15 @@ void DropoutGrad(void* kernel, TF_OpKernelContext* given) {
   context.Require(dy.size() == kept.size(), "dy and kept must be of one shape");
   const Tensor dx = context.OutputLike(0, dy, {0});
   if (!context.ok()) return;
-  Share(dy.size(), kGrain, [&](int64_t begin, int64_t end) {
-    kernels.dropoutGrad(threshold, dy.floats(), kept.as<uint8_t>(), dx.floats(), begin, end);
+  ByType(dy, [&](const auto& typed, auto* zero) {
+    Share(dy.size(), kGrain, [&](int64_t begin, int64_t end) {
+      const uint8_t* mask = kept.as<uint8_t>();
+      if (dx.isBfloat16) {
+        typed.dropoutGradToBfloat16(threshold, Elements(dy, zero), mask, dx.as<t4::Bfloat16>(), begin, end);
+      } else {
+        typed.dropoutGradToFloat(threshold, Elements(dy, zero), mask, dx.floats(), begin, end);
+      }
+    });
   });
 }
 
@@ -382,6 +450,13 @@ void LikeFirst(TF_ShapeInferenceContext* context, TF_Status* status) {
   TF_DeleteShapeHandle(shape);
 }
 
+void Unknown(TF_ShapeInferenceContext* context, TF_Status* status) {
+  TF_ShapeInferenceContextSetUnknownShape(context, status);
+}
+
+/** The type of the large tensors. */
+constexpr char kType[] = "T: {float, bfloat16} = DT_FLOAT";
+
 struct Op {
   const char* name;
   std::vector<const char*> inputs;
@@ -392,22 +467,19 @@ struct Op {
 };
 
 const std::vector<Op> ops = {
-    {"T4Gelu",
-     {"x: float"},
-     {"y: float", "slope: float"},
-     {"tanh: bool", "keep: bool"},
-     Gelu,
-     LikeFirst<>},
+    {"T4Gelu", {"x: T"}, {"y: T"}, {"tanh: bool", kType}, Gelu, LikeFirst<>},
+    {"T4GeluGrad", {"dy: T", "x: T"}, {"dx: T"}, {"tanh: bool", kType}, GeluGrad, LikeFirst<>},
+    {"T4BiasGrad", {"dy: T"}, {"sums: float"}, {kType}, BiasGrad, Unknown},
     {"T4LayerNorm",
-     {"x: float", "gamma: float", "beta: float"},
+     {"x: T", "gamma: float", "beta: float"},
      {"y: float", "normal: float", "inverse: float"},
-     {"epsilon: float", "keep: bool"},
+     {"epsilon: float", "keep: bool", kType},
      PlainLayerNorm,
      LikeFirst<>},
     {"T4AddLayerNorm",
-     {"x: float", "residual: float", "gamma: float", "beta: float"},
+     {"x: T", "residual: float", "gamma: float", "beta: float"},
      {"y: float", "normal: float", "inverse: float"},
-     {"epsilon: float", "keep: bool"},
+     {"epsilon: float", "keep: bool", kType},
      AddLayerNorm,
      LikeFirst<>},
     {"T4LayerNormGrad",
@@ -416,28 +488,18 @@ const std::vector<Op> ops = {
      {},
      LayerNormGrad,
      LikeFirst<>},
-    {"T4Softmax",
-     {"scores: float", "bias: float"},
-     {"y: float"},
-     {},
-     Softmax,
-     LikeFirst<>},
-    {"T4SoftmaxGrad",
-     {"dy: float", "y: float"},
-     {"dx: float"},
-     {},
-     SoftmaxGrad,
-     LikeFirst<>},
+    {"T4Softmax", {"scores: T", "bias: float"}, {"y: T"}, {kType}, Softmax, LikeFirst<>},
+    {"T4SoftmaxGrad", {"dy: T", "y: T"}, {"dx: T"}, {kType}, SoftmaxGrad, LikeFirst<>},
     {"T4Dropout",
-     {"x: float", "seed: int32"},
-     {"y: float", "kept: bool"},
-     {"threshold: int", "axis: int"},
+     {"x: T", "seed: int32"},
+     {"y: T", "kept: bool"},
+     {"threshold: int", "axis: int", kType},
      Dropout,
      LikeFirst<1>},
     {"T4DropoutGrad",
-     {"dy: float", "kept: bool"},
-     {"dx: float"},
-     {"threshold: int"},
+     {"dy: T", "kept: bool"},
+     {"dx: Tout"},
+     {"threshold: int", kType, "Tout: {float, bfloat16} = DT_FLOAT"},
      DropoutGrad,
      LikeFirst<>},
     {"T4AdamW",

@@ -26,11 +26,15 @@ const keep = bool('keep', true);
 const call = (op: string, attrs: OpAttr[], inputs: Tensor[]): Tensor[] =>
   tracingBackend.executeMultipleOutputs(op, attrs, inputs);
 
-/** x Phi(x), or with `tanh` its approximation 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), and its slope. Any shape. */
-export function gelu(x: Tensor, tanh: boolean): { y: Tensor; slope: Tensor } {
-  const [y, slope] = call('T4Gelu', [bool('tanh', tanh), keep], [x]);
-  return { y: y!, slope: slope! };
-}
+/** x Phi(x), or with `tanh` its approximation 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). Any shape. */
+export const gelu = (x: Tensor, tanh: boolean): Tensor => call('T4Gelu', [bool('tanh', tanh)], [x])[0]!;
+
+/** dy times the slope at x. */
+export const geluGrad = (dy: Tensor, x: Tensor, tanh: boolean): Tensor =>
+  call('T4GeluGrad', [bool('tanh', tanh)], [dy, x])[0]!;
+
+/** The gradient of a bias: the sum over all axes but the last, [..., n] -> [n]. */
+export const biasGrad = (dy: Tensor): Tensor => call('T4BiasGrad', [], [dy])[0]!;
 
 export interface Normalised {
   readonly y: Tensor;

@@ -2,6 +2,7 @@ import { accessNodes } from './access.js';
 import { type Dimension, type Size, traceCount, witnesses } from './dimensions.js';
 import type { DType } from './dtypes.js';
 import { LeakedDimension, lowerTraces, type DimensionSources, type Trace } from './lowering.js';
+import { keepBfloat16Values } from './bfloat16-values.js';
 import { attr, type Attrs, type GraphNode } from './node.js';
 import { dropUnusedOutputs } from './fused-ops.js';
 import { keepReachable, rename, shareEqualNodes, useBfloat16Products } from './passes.js';
@@ -88,7 +89,7 @@ export function buildProgram(spec: ProgramSpec): Program {
   };
   for (const [name, definition] of Object.entries(spec.functions)) {
     const compiled = compileFunction(name, definition, spec);
-    merge(spec.precision === 'bf16' ? useBfloat16Products(compiled.nodes) : compiled.nodes);
+    merge(inPrecision(compiled, spec));
     signatures[name] = compiled.signature;
   }
   const variables = new Map(spec.variables.map((variable) => [variable.name, variable]));
@@ -108,6 +109,16 @@ export function buildProgram(spec: ProgramSpec): Program {
   const roots = ports.map((port) => port.tensor);
   const nodes = keepReachable([...byName.values()], roots);
   return { nodes: spec.fused === true ? dropUnusedOutputs(nodes) : nodes, signatures, variables: spec.variables };
+}
+
+function inPrecision(
+  { nodes, signature }: { readonly nodes: readonly GraphNode[]; readonly signature: Signature },
+  { precision, fused = false }: ProgramSpec,
+): readonly GraphNode[] {
+  if (precision !== 'bf16') return nodes;
+  const products = useBfloat16Products(nodes);
+  const returned = Object.values(signature.outputs).map(({ tensor }) => tensor);
+  return fused ? keepBfloat16Values(products, returned) : products;
 }
 
 function findVariable(variables: ReadonlyMap<string, Variable>, name: string): Variable {

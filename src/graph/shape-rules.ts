@@ -241,7 +241,9 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     }
     return [{ shape: x.shape, dtype: x.dtype }];
   },
-  T4Gelu: (inputs) => [input(inputs, 0), input(inputs, 0)].map(withoutValues),
+  T4Gelu: unary,
+  T4GeluGrad: unary,
+  T4BiasGrad: (inputs) => [{ shape: input(inputs, 0).shape.slice(-1), dtype: 'float32' }],
   T4LayerNorm: normalised,
   T4AddLayerNorm: normalised,
   T4LayerNormGrad: (inputs) => [input(inputs, 0), input(inputs, 3), input(inputs, 3)].map(withoutValues),

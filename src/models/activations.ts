@@ -43,11 +43,10 @@ const fusedGelu = (x: Tensor, tanh: boolean): Tensor =>
   differentiable(
     [x],
     (save) => {
-      const { y, slope } = fused.gelu(x, tanh);
-      save([slope]);
-      return y;
+      save([x]);
+      return fused.gelu(x, tanh);
     },
-    (dy, [slope]) => [tf.mul(dy, slope!)],
+    (dy, [input]) => [fused.geluGrad(dy, input!, tanh)],
   );
 
 const tanhScale = Math.sqrt(2 / Math.PI);

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { hasFusedOps } from '../graph/fused-ops.js';
-import { nodeBackend, tf, type HostTensor, type Tensor } from '../graph/index.js';
+import { attr, nodeBackend, tf, type HostTensor, type Precision, type Tensor } from '../graph/index.js';
 import { dtypeOf, floats, largestDifference, numbersOf, sample, stage } from '../graph/testing.js';
 import { activations } from './activations.js';
-import { addLayerNorm, attention, layerNorm, seededDropout } from './layers.js';
+import { addLayerNorm, attention, dense, layerNorm, product, seededDropout } from './layers.js';
 
 type Layer = (...inputs: Tensor[]) => Tensor;
 
@@ -61,8 +61,13 @@ const cases: readonly Layers[] = [
         inputs: [x, sample([rows, width], 4), gamma, beta],
         ops: ['T4AddLayerNorm', 'T4LayerNormGrad'],
       },
-      { title: `gelu [${rows}, ${width}]`, layer: activations.gelu, inputs: [x], ops: ['T4Gelu'] },
-      { title: `gelu_new [${rows}, ${width}]`, layer: activations.gelu_new, inputs: [x], ops: ['T4Gelu'] },
+      { title: `gelu [${rows}, ${width}]`, layer: activations.gelu, inputs: [x], ops: ['T4Gelu', 'T4GeluGrad'] },
+      {
+        title: `gelu_new [${rows}, ${width}]`,
+        layer: activations.gelu_new,
+        inputs: [x],
+        ops: ['T4Gelu', 'T4GeluGrad'],
+      },
       { title: `dropout [${rows}, ${width}]`, layer: drop, inputs: [x], ops: ['T4Dropout', 'T4DropoutGrad'] },
     ];
   }),
@@ -72,7 +77,11 @@ const cases: readonly Layers[] = [
 ];
 
 /** The layer's result, and its gradients when the result is weighted unevenly. */
-function run({ layer, inputs }: Layers, fused: boolean): { results: HostTensor[]; ops: Set<string> } {
+function run(
+  { layer, inputs }: Pick<Layers, 'layer' | 'inputs'>,
+  fused: boolean,
+  precision: Precision = 'fp32',
+): { results: HostTensor[]; ops: Set<string>; narrow: string[] } {
   const specs = inputs.map((input) => ({ dtype: dtypeOf(input), shape: input.shape }));
   const staged = stage(
     specs,
@@ -83,14 +92,16 @@ function run({ layer, inputs }: Layers, fused: boolean): { results: HostTensor[]
       };
       return [layer(...tensors), ...tf.grads(weighted)(tensors)];
     },
-    { fused },
+    { fused, precision },
   );
   try {
     const ops = staged.program.nodes.map(({ op }) => op).filter((op) => op.startsWith('T4'));
     const results = staged.run(...inputs);
     const ports = Object.values(staged.program.signatures.f!.outputs);
     expect(ports.map(({ shape }) => shape)).to.deep.equal(results.map(({ shape }) => shape));
-    return { results, ops: new Set(ops) };
+    const bfloat16 = attr.type('bfloat16');
+    const narrow = staged.program.nodes.flatMap(({ op, attrs }) => (attrs.T === bfloat16 ? [op] : []));
+    return { results, ops: new Set(ops), narrow };
   } finally {
     staged.dispose();
   }
@@ -115,24 +126,55 @@ describe('a fused layer', () => {
     });
   }
 
+  const denseOf = (rows: number, width: number, layer: Layer) => {
+    const [first, second] = [sample([24, width], 5), sample([width, 8], 6)];
+    const bias = sample([width], 7);
+    return {
+      layer: (x: Tensor, w1: Tensor, b: Tensor, w2: Tensor) => product(layer(dense(x, w1, b)), w2),
+      inputs: [sample([rows, 24]), first, bias, second],
+    };
+  };
+  const narrowCases = [
+    { title: 'gelu', ...denseOf(33, 37, activations.gelu), ops: ['T4Gelu', 'T4GeluGrad', 'T4BiasGrad'] },
+    { title: 'gelu_new', ...denseOf(40, 48, activations.gelu_new), ops: ['T4Gelu', 'T4GeluGrad'] },
+    { title: 'dropout', ...denseOf(33, 30, drop), ops: ['T4Dropout', 'T4DropoutGrad'] },
+    {
+      title: 'layerNorm',
+      ...denseOf(33, 37, (x) => layerNorm(x, tf.ones([37]), tf.zeros([37]), 1e-12)),
+      ops: ['T4LayerNorm'],
+    },
+    attentionOf(3, 12, 128, 128),
+    attentionOf(3, 3, 5, 7),
+  ];
+  for (const { title, ops, ...given } of narrowCases) {
+    it(`${title} between products is computed on bfloat16 values`, () => {
+      const exact = run(given, true).results;
+      const [got, plain] = [run(given, true, 'bf16'), run(given, false, 'bf16')];
+      expect(got.narrow).to.include.members([...ops]);
+      exact.forEach((tensor, i) => {
+        // As far from float32 as the products alone bring it, give or take a rounding more.
+        const most = magnitude(tensor);
+        const of = ({ results }: typeof got): number => largestDifference(results[i]!, tensor) / most;
+        expect(of(got), `result ${i}`).to.be.below(0.05);
+        expect(of(got), `result ${i}`).to.be.below(3 * of(plain) + 0.002);
+      });
+    });
+  }
+
   for (const [batch, heads, length] of [
     [2, 12, 40],
     [3, 5, 9],
   ] as const) {
     it(`drops what TensorFlow's random numbers say, to the bit, with ${heads} heads`, () => {
       const inputs = [sample([batch, heads, length, length])];
-      const of = (fused: boolean): number[] =>
-        numbersOf(run({ title: '', layer: drop, inputs, ops: [] }, fused).results[0]!);
+      const of = (fused: boolean): number[] => numbersOf(run({ layer: drop, inputs }, fused).results[0]!);
       expect(of(true)).to.deep.equal(of(false));
     });
   }
 
   it('gelu is as exact as float32 allows, over the whole range', () => {
     const xs = Array.from({ length: 4001 }, (_, i) => (i - 2000) / 100);
-    const { results } = run(
-      { title: '', layer: activations.gelu_new, inputs: [floats([xs.length], xs)], ops: [] },
-      true,
-    );
+    const { results } = run({ layer: activations.gelu_new, inputs: [floats([xs.length], xs)] }, true);
     const c = Math.sqrt(2 / Math.PI);
     xs.forEach((x, i) => {
       const expected = 0.5 * x * (1 + Math.tanh(c * (x + 0.044715 * x ** 3)));
@@ -149,11 +191,8 @@ describe('a fused layer', () => {
       return values.map((value) => (value.kind === 'bool' ? value.value : undefined));
     };
     const forward = (x: Tensor): Tensor => layerNorm(activations.gelu(x), tf.ones([16]), tf.zeros([16]), 1e-12);
-    expect(keeps((x) => [forward(x)])).to.deep.equal([false, false]);
-    expect(keeps((x) => [tf.grad((given: Tensor) => tf.sum(tf.square(forward(given))))(x)])).to.deep.equal([
-      true,
-      true,
-    ]);
+    expect(keeps((x) => [forward(x)])).to.deep.equal([false]);
+    expect(keeps((x) => [tf.grad((given: Tensor) => tf.sum(tf.square(forward(given))))(x)])).to.deep.equal([true]);
   });
 
   it('keeps a value that is not a number', () => {
@@ -164,7 +203,7 @@ describe('a fused layer', () => {
       activations.gelu_new,
       (given: Tensor) => layerNorm(given, tf.ones([33]), tf.zeros([33]), 1e-12),
     ]) {
-      const { results } = run({ title: '', layer: layer, inputs: [x], ops: [] }, true);
+      const { results } = run({ layer: layer, inputs: [x] }, true);
       expect(Number(results[0]!.data[40])).to.be.NaN;
     }
   });

@@ -1,7 +1,7 @@
 import * as fused from '../graph/fused-ops.js';
 import {
   biasAdd,
-  biasAddGrad,
+  biasAddGrad as biasAddGradOfTensorFlow,
   bitwiseAnd,
   differentiable,
   matMul,
@@ -16,6 +16,8 @@ import { tf, type Tensor, type Tensor1D } from '../graph/index.js';
  * What the models share. Letters: B batch, S sequence, N = B * S tokens, H hidden, A heads, D head size.
  * Gradients are written by hand: fewer ops than tfjs derives, and none that allocates by a symbolic shape.
  */
+
+const biasAddGrad = (dy: Tensor): Tensor => (fused.isFusing() ? fused.biasGrad(dy) : biasAddGradOfTensorFlow(dy));
 
 /** Reads a variable by its name. */
 export type Weights = (name: string) => Tensor;
