@@ -1,4 +1,5 @@
 import { attr, nodeOf, type AttrValue, type GraphNode } from './node.js';
+import { outputKey, readersOf, type Reader } from './readers.js';
 
 /** Inputs and outputs of an op that are of one type, which an attribute names. */
 interface Group {
@@ -39,9 +40,6 @@ const [float32, bfloat16] = [attr.type('float32'), attr.type('bfloat16')];
 
 const isCast = ({ op, attrs }: GraphNode, from: AttrValue, to: AttrValue): boolean =>
   op === 'Cast' && attrs.SrcT === from && attrs.DstT === to;
-
-/** An output of a node: `name:output`. */
-const outputKey = (input: string): string => (input.includes(':') ? input : `${input}:0`);
 
 /**
  * Keeps values in bfloat16 between matrix products where all that is done with them can be done so: no cast to float32 and
@@ -108,7 +106,7 @@ export function keepBfloat16Values(nodes: readonly GraphNode[], fetched: readonl
     if (sameAs.has(node.name)) continue;
     const groups = (groupsOf[node.op] ?? []).filter((group) => narrow.has(keyOf(node.name, group)));
     const inputs = node.inputs.map((input, place) => {
-      const plain = sameAs.get(nodeOf(input.replace('^', ''))) ?? undefined;
+      const plain = sameAs.get(nodeOf(input));
       if (plain !== undefined) return input.startsWith('^') ? `^${nodeOf(plain)}` : plain;
       if (groups.some((group) => group.inputs.includes(place))) return widened.get(nodeOf(input)) ?? input;
       const cast = groups.some((group) => group.cast === place);
@@ -137,26 +135,6 @@ function waitForProducts(nodes: readonly GraphNode[], widened: ReadonlyMap<strin
       return source === undefined ? input : `^${nodeOf(source)}`;
     }),
   }));
-}
-
-/** A node that takes another's output, and which of its inputs that is. */
-interface Reader {
-  readonly node: GraphNode;
-  readonly place: number;
-}
-
-function readersOf(nodes: readonly GraphNode[]): Map<string, Reader[]> {
-  const readers = new Map<string, Reader[]>();
-  for (const node of nodes) {
-    node.inputs.forEach((input, place) => {
-      if (input.startsWith('^')) return;
-      const key = outputKey(input);
-      const known = readers.get(key);
-      if (known === undefined) readers.set(key, [{ node, place }]);
-      else known.push({ node, place });
-    });
-  }
-  return readers;
 }
 
 /** The fused ops leave their types out, which are float32 then. */

@@ -1,4 +1,5 @@
 import { attr, nodeOf, type GraphNode } from './node.js';
+import { outputKey, readersOf, type Reader } from './readers.js';
 import type { Variable } from './recorder.js';
 
 /** Types of 16 bits that variables can be stored in. */
@@ -52,29 +53,9 @@ export function narrowVariables(
   return { nodes: result, variables: stored };
 }
 
-/** A node that takes another's output, and which of its inputs that is. */
-interface Reader {
-  readonly node: GraphNode;
-  readonly place: number;
-}
-
-function readersOf(nodes: readonly GraphNode[]): Map<string, Reader[]> {
-  const readers = new Map<string, Reader[]>();
-  for (const node of nodes) {
-    node.inputs.forEach((input, place) => {
-      if (input.startsWith('^')) return;
-      const name = nodeOf(input);
-      const known = readers.get(name);
-      if (known === undefined) readers.set(name, [{ node, place }]);
-      else known.push({ node, place });
-    });
-  }
-  return readers;
-}
-
 function isReadAsMatrix(variable: string, readers: ReadonlyMap<string, readonly Reader[]>): boolean {
-  const uses = (readers.get(variable) ?? []).flatMap(({ node }) =>
-    node.op === 'ReadVariableOp' ? (readers.get(node.name) ?? []) : [{ node, place: 0 }],
+  const uses = (readers.get(outputKey(variable)) ?? []).flatMap(({ node }) =>
+    node.op === 'ReadVariableOp' ? (readers.get(outputKey(node.name)) ?? []) : [{ node, place: 0 }],
   );
   return uses.every(({ node, place }) => wholeReaders.has(node.op) || (node.op === 'GatherV2' && place === 0));
 }
