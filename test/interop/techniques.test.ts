@@ -151,7 +151,8 @@ function masksOf(network: Network, batch: Batch, step: number, passes: number): 
     const masks: Tensor[] = [];
     const dropout = seededDropout(seed);
     const recorded = (x: Tensor, rate: number): Tensor => {
-      masks.push(dropout(tf.ones(x.shape), rate));
+      // Attention draws inside of an operation, whose tensors tfjs disposes of.
+      masks.push(tf.keep(dropout(tf.ones(x.shape), rate)));
       return x;
     };
     const pass = {
