@@ -41,89 +41,94 @@ const [float32, bfloat16] = [attr.type('float32'), attr.type('bfloat16')];
 const isCast = ({ op, attrs }: GraphNode, from: AttrValue, to: AttrValue): boolean =>
   op === 'Cast' && attrs.SrcT === from && attrs.DstT === to;
 
+/** Casts by their names: what they cast. */
+interface Casts {
+  readonly fromBfloat16: ReadonlyMap<string, string>;
+  readonly toBfloat16: ReadonlyMap<string, string>;
+}
+
+function castsOf(nodes: readonly GraphNode[]): Casts {
+  const between = (from: AttrValue, to: AttrValue): Map<string, string> =>
+    new Map(nodes.filter((node) => isCast(node, from, to)).map(({ name, inputs }) => [name, inputs[0]!]));
+  return { fromBfloat16: between(bfloat16, float32), toBfloat16: between(float32, bfloat16) };
+}
+
 /**
  * Keeps values in bfloat16 between matrix products where all that is done with them can be done so: no cast to float32 and
- * back, and half the memory. A group of inputs and outputs is narrow where each input comes from a cast from bfloat16 or
- * from a narrow output, and each output goes to casts to bfloat16 and narrow inputs alone. The largest such set is found
- * by beginning with all groups and leaving out, until none is left, those of which that is not true.
+ * back, and half the memory.
  *
  * @param nodes after `useBfloat16Products`
  * @param fetched what the functions return, which stays float32
  */
 export function keepBfloat16Values(nodes: readonly GraphNode[], fetched: readonly string[]): GraphNode[] {
-  const byName = new Map(nodes.map((node) => [node.name, node]));
-  const widened = new Map(
-    nodes.filter((node) => isCast(node, bfloat16, float32)).map(({ name, inputs }) => [name, inputs[0]!]),
-  );
-  const narrowed = new Map(
-    nodes.filter((node) => isCast(node, float32, bfloat16)).map(({ name, inputs }) => [name, inputs[0]!]),
-  );
-  const readers = readersOf(nodes);
-  const returned = new Set(fetched.map(outputKey));
-
-  const narrow = new Map<string, Group>();
-  const keyOf = (node: string, { type }: Group): string => `${node} ${type}`;
-  const candidates = nodes.flatMap((node) => {
-    const groups = groupsOf[node.op] ?? [];
-    const usable = groups.filter((group) => isFloat(node, group.type) && isCastable(node, group, byName));
-    return usable.map((group) => ({ node, group }));
-  });
-  for (const { node, group } of candidates) narrow.set(keyOf(node.name, group), group);
-
-  const isNarrowOutput = (input: string): boolean => {
-    const [name, output] = outputKey(input).split(':') as [string, string];
-    const groups = groupsOf[byName.get(name)?.op ?? ''] ?? [];
-    return groups.some((group) => group.outputs.includes(Number(output)) && narrow.has(keyOf(name, group)));
-  };
-  const isNarrowInput = ({ node, place }: Reader): boolean => {
-    if (narrowed.has(node.name)) return true;
-    const groups = groupsOf[node.op] ?? [];
-    return groups.some((group) => group.inputs.includes(place) && narrow.has(keyOf(node.name, group)));
-  };
-  const holds = (node: GraphNode, group: Group): boolean =>
-    group.inputs.every((place) => {
-      const input = node.inputs[place]!;
-      return widened.has(nodeOf(input)) || isNarrowOutput(input);
-    }) &&
-    group.outputs.every((output) => {
-      const key = `${node.name}:${output}`;
-      return !returned.has(key) && (readers.get(key) ?? []).every(isNarrowInput);
-    });
-  for (let changed = true; changed;) {
-    changed = false;
-    for (const { node, group } of candidates) {
-      const key = keyOf(node.name, group);
-      if (!narrow.has(key) || holds(node, group)) continue;
-      narrow.delete(key);
-      changed = true;
-    }
-  }
-
+  const casts = castsOf(nodes);
+  const narrow = narrowGroups(nodes, casts, fetched);
   // What is cast to bfloat16 and is bfloat16 now is itself.
-  const sameAs = new Map([...narrowed].filter(([, input]) => isNarrowOutput(input)));
+  const same = new Map([...casts.toBfloat16].filter(([, input]) => narrow.hasOutput(input)));
   const result: GraphNode[] = [];
   for (const node of nodes) {
-    if (sameAs.has(node.name)) continue;
-    const groups = (groupsOf[node.op] ?? []).filter((group) => narrow.has(keyOf(node.name, group)));
+    if (same.has(node.name)) continue;
+    const groups = narrow.of(node);
     const inputs = node.inputs.map((input, place) => {
-      const plain = sameAs.get(nodeOf(input));
+      const plain = same.get(nodeOf(input));
       if (plain !== undefined) return input.startsWith('^') ? `^${nodeOf(plain)}` : plain;
-      if (groups.some((group) => group.inputs.includes(place))) return widened.get(nodeOf(input)) ?? input;
-      const cast = groups.some((group) => group.cast === place);
-      if (!cast) return input;
+      if (groups.some((group) => group.inputs.includes(place))) return casts.fromBfloat16.get(nodeOf(input)) ?? input;
+      if (!groups.some((group) => group.cast === place)) return input;
       const name = `${node.name}/narrow`;
-      result.push({
-        name,
-        op: 'Cast',
-        inputs: [input],
-        attrs: { SrcT: float32, DstT: bfloat16, Truncate: attr.bool(false) },
-      });
+      const attrs = { SrcT: float32, DstT: bfloat16, Truncate: attr.bool(false) };
+      result.push({ name, op: 'Cast', inputs: [input], attrs });
       return name;
     });
     const types = Object.fromEntries(groups.map(({ type }) => [type, bfloat16]));
     result.push({ ...node, inputs, attrs: { ...node.attrs, ...types } });
   }
-  return waitForProducts(result, widened);
+  return waitForProducts(result, casts.fromBfloat16);
+}
+
+interface NarrowGroups {
+  of(node: GraphNode): Group[];
+  /** Whether an output, named as an input is, belongs to a narrow group. */
+  hasOutput(input: string): boolean;
+}
+
+/**
+ * A group of inputs and outputs is narrow where each input comes from a cast from bfloat16 or from a narrow output, and each
+ * output goes to casts to bfloat16 and narrow inputs alone. The largest such set is found by beginning with all groups and
+ * leaving out, until there are none, those of which that is not true.
+ */
+function narrowGroups(nodes: readonly GraphNode[], casts: Casts, fetched: readonly string[]): NarrowGroups {
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const readers = readersOf(nodes);
+  const returned = new Set(fetched.map(outputKey));
+  const candidates = new Map(
+    nodes.map((node) => {
+      const usable = (group: Group): boolean => isFloat(node, group.type) && isCastable(node, group, byName);
+      return [node.name, (groupsOf[node.op] ?? []).filter(usable)];
+    }),
+  );
+  const groupsAt = (name: string): Group[] => candidates.get(name) ?? [];
+  const hasOutput = (input: string): boolean => {
+    const [name, output] = outputKey(input).split(':') as [string, string];
+    return groupsAt(name).some(({ outputs }) => outputs.includes(Number(output)));
+  };
+  const takesBfloat16 = ({ node, place }: Reader): boolean =>
+    casts.toBfloat16.has(node.name) || groupsAt(node.name).some(({ inputs }) => inputs.includes(place));
+  const isNarrow = ({ name, inputs }: GraphNode, group: Group): boolean =>
+    group.inputs.every((place) => casts.fromBfloat16.has(nodeOf(inputs[place]!)) || hasOutput(inputs[place]!)) &&
+    group.outputs.every((output) => {
+      const key = `${name}:${output}`;
+      return !returned.has(key) && (readers.get(key) ?? []).every(takesBfloat16);
+    });
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const [name, groups] of candidates) {
+      const left = groups.filter((group) => isNarrow(byName.get(name)!, group));
+      if (left.length === groups.length) continue;
+      candidates.set(name, left);
+      changed = true;
+    }
+  }
+  return { of: ({ name }) => groupsAt(name), hasOutput };
 }
 
 /** What waits for a cast from bfloat16 waits for what is cast: nothing else may need the cast any more. */
