@@ -1,4 +1,6 @@
-import { attr, nodeOf, type AttrValue, type GraphNode } from './node.js';
+import { castAttrs, isCast } from './casts.js';
+import type { DType } from './dtypes.js';
+import { attr, nodeOf, type GraphNode } from './node.js';
 import { outputKey, readersOf, type Reader } from './readers.js';
 
 /** Inputs and outputs of an op that are of one type, which an attribute names. */
@@ -38,9 +40,6 @@ const groupsOf: Readonly<Record<string, readonly Group[]>> = {
 
 const [float32, bfloat16] = [attr.type('float32'), attr.type('bfloat16')];
 
-const isCast = ({ op, attrs }: GraphNode, from: AttrValue, to: AttrValue): boolean =>
-  op === 'Cast' && attrs.SrcT === from && attrs.DstT === to;
-
 /** Casts by their names: what they cast. */
 interface Casts {
   readonly fromBfloat16: ReadonlyMap<string, string>;
@@ -48,9 +47,9 @@ interface Casts {
 }
 
 function castsOf(nodes: readonly GraphNode[]): Casts {
-  const between = (from: AttrValue, to: AttrValue): Map<string, string> =>
+  const between = (from: DType, to: DType): Map<string, string> =>
     new Map(nodes.filter((node) => isCast(node, from, to)).map(({ name, inputs }) => [name, inputs[0]!]));
-  return { fromBfloat16: between(bfloat16, float32), toBfloat16: between(float32, bfloat16) };
+  return { fromBfloat16: between('bfloat16', 'float32'), toBfloat16: between('float32', 'bfloat16') };
 }
 
 /**
@@ -75,8 +74,7 @@ export function keepBfloat16Values(nodes: readonly GraphNode[], fetched: readonl
       if (groups.some((group) => group.inputs.includes(place))) return casts.fromBfloat16.get(nodeOf(input)) ?? input;
       if (!groups.some((group) => group.cast === place)) return input;
       const name = `${node.name}/narrow`;
-      const attrs = { SrcT: float32, DstT: bfloat16, Truncate: attr.bool(false) };
-      result.push({ name, op: 'Cast', inputs: [input], attrs });
+      result.push({ name, op: 'Cast', inputs: [input], attrs: castAttrs('float32', 'bfloat16') });
       return name;
     });
     const types = Object.fromEntries(groups.map(({ type }) => [type, bfloat16]));

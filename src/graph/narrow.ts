@@ -1,3 +1,4 @@
+import { castAttrs } from './casts.js';
 import { attr, nodeOf, type GraphNode } from './node.js';
 import { outputKey, readersOf, type Reader } from './readers.js';
 import type { Variable } from './recorder.js';
@@ -29,7 +30,7 @@ export function narrowVariables(
     name,
     op: 'Cast',
     inputs: [input],
-    attrs: { SrcT: attr.type(dtype), DstT: attr.type('float32'), Truncate: attr.bool(false) },
+    attrs: castAttrs(dtype, 'float32'),
   });
   const type = attr.type(dtype);
   const reads = new Set<string>();

@@ -1,3 +1,4 @@
+import { castAttrs, isCast } from './casts.js';
 import { attr, attrsKey, nodeOf, type AttrValue, type GraphNode } from './node.js';
 
 /**
@@ -50,9 +51,6 @@ export function keepReachable(nodes: readonly GraphNode[], roots: readonly strin
   return nodes.filter((node) => needed.has(node.name));
 }
 
-const isFromBfloat16 = ({ op, attrs }: GraphNode): boolean =>
-  op === 'Cast' && attrs.SrcT === attr.type('bfloat16') && attrs.DstT === attr.type('float32');
-
 export const matrixProducts = new Set(['MatMul', 'BatchMatMulV2']);
 
 /**
@@ -63,12 +61,9 @@ export const matrixProducts = new Set(['MatMul', 'BatchMatMulV2']);
 export function useBfloat16Products(nodes: readonly GraphNode[]): GraphNode[] {
   const result: GraphNode[] = [];
   const casts = new Map<string, string>();
-  const widened = new Map(nodes.filter(isFromBfloat16).map(({ name, inputs }) => [name, inputs[0]!]));
-  const castAttrs = (from: 'float32' | 'bfloat16', to: 'float32' | 'bfloat16'): GraphNode['attrs'] => ({
-    SrcT: attr.type(from),
-    DstT: attr.type(to),
-    Truncate: attr.bool(false),
-  });
+  const widened = new Map(
+    nodes.filter((node) => isCast(node, 'bfloat16', 'float32')).map(({ name, inputs }) => [name, inputs[0]!]),
+  );
   const castInput = (input: string): string => {
     const known = casts.get(input);
     if (known !== undefined || input.startsWith('^')) return known ?? input;
