@@ -41,10 +41,19 @@ T4_INLINE Floats Widen(const Shorts& bits) {
 
 /** To the nearest, ties to even. */
 T4_INLINE Shorts Narrow(const Floats& v) {
+#if defined(T4_AVX512BF16)
+  __m512 x;
+  std::memcpy(&x, &v, sizeof x);
+  const __m256bh narrow = _mm512_cvtneps_pbh(x);
+  Shorts bits;
+  std::memcpy(&bits, &narrow, sizeof bits);
+  return bits;
+#else
   const Words bits = reinterpret_cast<Words>(v);
   const Words rounded = (bits + ((bits >> 16 & 1) + 0x7fff)) >> 16;
   const Words isNumber = reinterpret_cast<Words>(v == v);
   return __builtin_convertvector((rounded & isNumber) | (~isNumber & 0x7fc0), Shorts);
+#endif
 }
 
 T4_INLINE Floats Load(const Bfloat16* from) {
@@ -268,66 +277,6 @@ static void LayerNormGrad(const float* dy, const float* normal, const float* inv
   }
 }
 
-/** Softmax of rows of `width` plus a bias, that of row r at bias + r / rowsOfBias * width. `y` may be `x`. */
-template <typename T>
-static void Softmax(const T* x, const float* bias, int64_t rowsOfBias, T* y, int64_t width, int64_t begin,
-                    int64_t end) {
-  const int64_t whole = width - width % kLanes;
-  const int64_t rest = width - whole;
-  std::vector<float> scratch(static_cast<size_t>(whole + kLanes));
-  float* values = scratch.data();
-  for (int64_t row = begin; row < end; row++) {
-    const T* from = x + row * width;
-    const float* add = bias + row / rowsOfBias * width;
-    T* to = y + row * width;
-    Floats most = All(-INFINITY);
-    for (int64_t i = 0; i < whole; i += kLanes) {
-      const Floats v = Load(from + i) + Load(add + i);
-      Store(values + i, v);
-      // A comparison with NaN is false: then NaN stays, and is not lost.
-      most = most >= v ? most : v;
-    }
-    float largest = whole ? Largest(most) : -INFINITY;
-    if (rest) {
-      Store(values + whole, LoadPart(from + whole, rest) + LoadPart(add + whole, rest));
-      for (int64_t i = whole; i < width; i++) largest = largest >= values[i] ? largest : values[i];
-    }
-    Floats total = All(0);
-    for (int64_t i = 0; i < whole; i += kLanes) {
-      const Floats e = Exp(Load(values + i) - All(largest));
-      Store(values + i, e);
-      total += e;
-    }
-    float sum = Sum(total);
-    if (rest) {
-      Store(values + whole, Exp(Load(values + whole) - All(largest)));
-      for (int64_t i = whole; i < width; i++) sum += values[i];
-    }
-    const Floats share = All(1.0f / sum);
-    for (int64_t i = 0; i < whole; i += kLanes) Store(to + i, Load(values + i) * share);
-    if (rest) StorePart(to + whole, Load(values + whole) * share, rest);
-  }
-}
-
-/** `dx` may be `dy`. */
-template <typename T>
-static void SoftmaxGrad(const T* dy, const T* y, T* dx, int64_t width, int64_t begin, int64_t end) {
-  const int64_t whole = width - width % kLanes;
-  const int64_t rest = width - whole;
-  for (int64_t row = begin; row < end; row++) {
-    const T* d = dy + row * width;
-    const T* p = y + row * width;
-    T* to = dx + row * width;
-    Floats products = All(0);
-    for (int64_t i = 0; i < whole; i += kLanes) products += Load(d + i) * Load(p + i);
-    // The lanes beyond the row are 0.
-    if (rest) products += LoadPart(d + whole, rest) * LoadPart(p + whole, rest);
-    const Floats sum = All(Sum(products));
-    for (int64_t i = 0; i < whole; i += kLanes) Store(to + i, Load(p + i) * (Load(d + i) - sum));
-    if (rest) StorePart(to + whole, LoadPart(p + whole, rest) * (LoadPart(d + whole, rest) - sum), rest);
-  }
-}
-
 /** `sums` [width] gets the sums over these rows. */
 template <typename T>
 static void BiasGrad(const T* dy, float* sums, int64_t width, int64_t begin, int64_t end) {
@@ -535,12 +484,16 @@ static void MoveAverage(const float* average, const float* value, float share, f
   for (; i < end; i++) next[i] = average[i] + share * (value[i] - average[i]);
 }
 
+#include "attention.h"
+
 template <typename T>
 static constexpr KernelsOf<T> TypedKernels() {
-  return {Gelu<T>,    GeluGrad<T>, LayerNorm<T>,          Softmax<T>,
-          SoftmaxGrad<T>, BiasGrad<T>, Dropout<T>, DropoutGrad<T, float>, DropoutGrad<T, Bfloat16>};
+  return {Gelu<T>,    GeluGrad<T>, LayerNorm<T>,
+          BiasGrad<T>, Dropout<T>, DropoutGrad<T, float>, DropoutGrad<T, Bfloat16>,
+          Attention<T>, AttentionGrad<T>};
 }
 
-static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), LayerNormGrad, AdamW, MoveAverage};
+static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), LayerNormGrad, AdamW, MoveAverage,
+                                DrawKept};
 
 #undef T4_INLINE

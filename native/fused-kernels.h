@@ -2,8 +2,10 @@
 // serves every machine of its architecture, because the cache it lies in may be shared.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -38,6 +40,26 @@ struct Bfloat16 {
   uint16_t bits;
 };
 
+/** One head of one sequence: rows of `width` elements, `stride` apart. */
+template <typename T>
+struct AttentionHead {
+  const T* query;
+  const T* key;
+  const T* value;
+  int64_t queries;
+  int64_t keys;
+  int64_t width;
+  int64_t stride;
+  /** Scores are multiplied by it. */
+  float scale;
+  /** Added to the scores, [keys]. */
+  const float* bias;
+  /** Which weights dropout keeps, [queries, keys] and 16 bytes that may be read behind it; null: all. */
+  const uint8_t* kept;
+  /** What those are multiplied by. */
+  float keptScale;
+};
+
 /** What there is for large tensors of either type; sums and all that is small is float. */
 template <typename T>
 struct KernelsOf {
@@ -45,14 +67,15 @@ struct KernelsOf {
   void (*geluGrad)(const T* dy, const T* x, T* dx, bool tanh, int64_t begin, int64_t end);
   void (*layerNorm)(const T* x, const float* residual, const float* gamma, const float* beta, float epsilon, float* y,
                     float* normal, float* inverse, int64_t width, int64_t begin, int64_t end);
-  void (*softmax)(const T* x, const float* bias, int64_t rowsOfBias, T* y, int64_t width, int64_t begin, int64_t end);
-  void (*softmaxGrad)(const T* dy, const T* y, T* dx, int64_t width, int64_t begin, int64_t end);
   void (*biasGrad)(const T* dy, float* sums, int64_t width, int64_t begin, int64_t end);
   void (*dropout)(const PhiloxStream& stream, int32_t threshold, int64_t half, const T* x, T* y, uint8_t* kept,
                   int64_t begin, int64_t end);
   void (*dropoutGradToFloat)(int32_t threshold, const T* dy, const uint8_t* kept, float* dx, int64_t begin, int64_t end);
   void (*dropoutGradToBfloat16)(int32_t threshold, const T* dy, const uint8_t* kept, Bfloat16* dx, int64_t begin,
                                 int64_t end);
+  void (*attention)(const AttentionHead<T>& head, T* context, float* statistics);
+  void (*attentionGrad)(const AttentionHead<T>& head, const T* dContext, const float* statistics, T* dQuery, T* dKey,
+                        T* dValue);
 };
 
 struct Kernels {
@@ -63,6 +86,8 @@ struct Kernels {
   void (*adamW)(const AdamWConstants& constants, const float* const state[3], const float* gradient,
                 float* const next[3], int64_t begin, int64_t end);
   void (*moveAverage)(const float* average, const float* value, float share, float* next, int64_t begin, int64_t end);
+  void (*drawKept)(const PhiloxStream& stream, int32_t threshold, int64_t first, int64_t end, uint8_t* upper,
+                   uint8_t* lower);
 };
 
 namespace baseline {
@@ -95,12 +120,33 @@ namespace avx2 {
 namespace avx512 {
 #include "fused-arithmetic.h"
 }  // namespace avx512
-#undef T4_AVX512
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
+// Compilers before these do not know the processors' dot products of bfloat16.
+#if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11)
+#define T4_AVX512BF16
+#define T4_HAS_AVX512BF16
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+#endif
+namespace avx512bf16 {
+#include "fused-arithmetic.h"
+}  // namespace avx512bf16
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef T4_AVX512BF16
+#endif
+#undef T4_AVX512
 
 #endif  // __x86_64__
 
@@ -108,6 +154,9 @@ inline const Kernels& KernelsOfThisProcessor() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+#if defined(T4_HAS_AVX512BF16)
+    if (__builtin_cpu_supports("avx512bf16")) return avx512bf16::kernels;
+#endif
     return avx512::kernels;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kernels;

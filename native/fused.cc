@@ -123,6 +123,8 @@ struct Attributes {
   float beta2 = 0;
   int32_t threshold = 0;
   int32_t axis = 0;
+  int32_t heads = 0;
+  float scale = 0;
   bool tanh = false;
   bool keep = false;
 };
@@ -151,6 +153,8 @@ void* Create(TF_OpKernelConstruction* construction) {
   real("beta2", &attributes->beta2);
   integer("threshold", &attributes->threshold);
   integer("axis", &attributes->axis);
+  integer("heads", &attributes->heads);
+  real("scale", &attributes->scale);
   boolean("tanh", &attributes->tanh);
   boolean("keep", &attributes->keep);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
@@ -296,40 +300,6 @@ void LayerNormGrad(void*, TF_OpKernelContext* given) {
   std::copy(sums.begin() + width, sums.end(), dbeta.floats());
 }
 
-void Softmax(void*, TF_OpKernelContext* given) {
-  Context context(given);
-  const Tensor scores = context.Input(0);
-  const Tensor bias = context.Input(1);
-  if (!context.ok()) return;
-  const int64_t width = scores.width();
-  context.Require(bias.width() == width && bias.rows() > 0 && scores.rows() % bias.rows() == 0,
-                  "the bias must have a row for each of the first dimension of the scores");
-  const Tensor y = context.OutputLike(0, scores, {0});
-  if (!context.ok()) return;
-  ByType(scores, [&](const auto& typed, auto* zero) {
-    Share(scores.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-      typed.softmax(Elements(scores, zero), bias.floats(), scores.rows() / bias.rows(), Elements(y, zero), width, begin,
-                    end);
-    });
-  });
-}
-
-void SoftmaxGrad(void*, TF_OpKernelContext* given) {
-  Context context(given);
-  const Tensor dy = context.Input(0);
-  const Tensor y = context.Input(1);
-  if (!context.ok()) return;
-  context.Require(dy.size() == y.size(), "dy and y must be of one shape");
-  const Tensor dx = context.OutputLike(0, dy, {0});
-  if (!context.ok()) return;
-  const int64_t width = dy.width();
-  ByType(dy, [&](const auto& typed, auto* zero) {
-    Share(dy.rows(), RowsOfGrain(width), [&](int64_t begin, int64_t end) {
-      typed.softmaxGrad(Elements(dy, zero), Elements(y, zero), Elements(dx, zero), width, begin, end);
-    });
-  });
-}
-
 /** One step of a counter and a key, to mix a seed (Philox 4x32-10). */
 std::array<uint32_t, 4> Mix(std::array<uint32_t, 4> c, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; round++) {
@@ -396,6 +366,123 @@ void DropoutGrad(void* kernel, TF_OpKernelContext* given) {
         typed.dropoutGradToFloat(threshold, Elements(dy, zero), mask, dx.floats(), begin, end);
       }
     });
+  });
+}
+
+/** What attention is given, in both directions. */
+struct AttentionInputs {
+  Tensor query;
+  Tensor key;
+  Tensor value;
+  Tensor bias;
+  Tensor seed;
+  int64_t heads;
+  int64_t sequences;
+  int64_t queries;
+  int64_t keys;
+};
+
+AttentionInputs ReadAttention(Context& context, const Attributes& attributes) {
+  AttentionInputs in = {};
+  in.query = context.Input(0);
+  in.key = context.Input(1);
+  in.value = context.Input(2);
+  in.bias = context.Input(3);
+  in.seed = context.Input(4);
+  if (!context.ok()) return in;
+  in.heads = attributes.heads;
+  in.sequences = in.bias.rows();
+  in.keys = in.bias.width();
+  const int64_t width = in.query.width();
+  context.Require(in.heads > 0 && width % in.heads == 0, "the query must be as wide as the heads together");
+  context.Require(in.sequences > 0 && in.query.rows() % in.sequences == 0, "the query must have rows for each sequence");
+  context.Require(in.key.width() == width && in.value.width() == width, "key and value must be as wide as the query");
+  context.Require(in.key.rows() == in.sequences * in.keys && in.value.rows() == in.key.rows(),
+                  "key and value must have a row for each number of the bias");
+  context.Require(in.seed.size() == 2, "the seed must have two numbers");
+  if (context.ok()) in.queries = in.query.rows() / in.sequences;
+  return in;
+}
+
+/**
+ * Calls body(head, number of the head of all sequences, offset of its first query, offset of its first key) for each, on
+ * several threads. Two heads share their random numbers, as they do in T4Dropout with axis 1, and so come together.
+ */
+template <typename T, typename Body>
+void ShareHeads(const AttentionInputs& in, const Attributes& attributes, const T* query, const T* key, const T* value,
+                const Body& body) {
+  const int64_t stride = in.query.width();
+  const int64_t width = stride / in.heads;
+  const int64_t together = in.heads % 2 == 0 ? 2 : 1;
+  const int64_t units = in.heads / together;
+  const int64_t numbers = in.queries * in.keys;
+  const PhiloxStream stream = StreamOf(in.seed.as<int32_t>());
+  t4::ThreadPool::Instance().Run(in.sequences * units, [&](int64_t part) {
+    const int64_t sequence = part / units;
+    static thread_local std::vector<uint8_t> masks;
+    const int64_t first = part * numbers;
+    const int64_t groups = attributes.threshold > 0 ? (first + numbers + 63) / 64 - first / 64 : 0;
+    const int64_t lower = groups * 64 + 64;
+    if (static_cast<int64_t>(masks.size()) < 2 * lower) masks.resize(static_cast<size_t>(2 * lower));
+    if (groups > 0) {
+      kernels.drawKept(stream, attributes.threshold, first / 64, first / 64 + groups, masks.data(),
+                       masks.data() + lower);
+    }
+    for (int64_t half = 0; half < together; half++) {
+      const int64_t head = part % units + half * units;
+      const int64_t queryOffset = sequence * in.queries * stride + head * width;
+      const int64_t keyOffset = sequence * in.keys * stride + head * width;
+      const uint8_t* kept = groups > 0 ? masks.data() + half * lower + first % 64 : nullptr;
+      const t4::AttentionHead<T> given = {
+          query + queryOffset, key + keyOffset, value + keyOffset, in.queries, in.keys, width, stride,
+          attributes.scale, in.bias.floats() + sequence * in.keys, kept,
+          65536.0f / static_cast<float>(65536 - attributes.threshold)};
+      body(given, sequence * in.heads + head, queryOffset, keyOffset);
+    }
+  });
+}
+
+void Attention(void* kernel, TF_OpKernelContext* given) {
+  Context context(given);
+  const Attributes& attributes = Of(kernel);
+  const AttentionInputs in = ReadAttention(context, attributes);
+  if (!context.ok()) return;
+  // A head's queries are read before its results are written, and lie where these lie.
+  const Tensor output = context.OutputLike(0, in.query, {0});
+  const Tensor statistics = attributes.keep ? context.Output(1, {in.sequences, in.heads, in.queries, 2})
+                                            : context.Output(1, {0, in.heads, 0, 2});
+  if (!context.ok()) return;
+  ByType(in.query, [&](const auto& typed, auto* zero) {
+    auto* to = Elements(output, zero);
+    ShareHeads(in, attributes, Elements(in.query, zero), Elements(in.key, zero), Elements(in.value, zero),
+               [&](const auto& head, int64_t number, int64_t queryOffset, int64_t) {
+                 float* told = attributes.keep ? statistics.floats() + number * in.queries * 2 : nullptr;
+                 typed.attention(head, to + queryOffset, told);
+               });
+  });
+}
+
+void AttentionGrad(void* kernel, TF_OpKernelContext* given) {
+  Context context(given);
+  const Attributes& attributes = Of(kernel);
+  const AttentionInputs in = ReadAttention(context, attributes);
+  const Tensor statistics = context.Input(5);
+  const Tensor gradient = context.Input(6);
+  if (!context.ok()) return;
+  context.Require(gradient.size() == in.query.size(), "the gradient must have the query's shape");
+  context.Require(statistics.size() == in.sequences * in.heads * in.queries * 2, "the statistics must be the forward op's");
+  // As above: all that is read of a head is read before its gradients are written.
+  const Tensor dQuery = context.OutputLike(0, in.query, {0, 6});
+  const Tensor dKey = context.OutputLike(1, in.key, {1});
+  const Tensor dValue = context.OutputLike(2, in.value, {2});
+  if (!context.ok()) return;
+  ByType(in.query, [&](const auto& typed, auto* zero) {
+    ShareHeads(in, attributes, Elements(in.query, zero), Elements(in.key, zero), Elements(in.value, zero),
+               [&](const auto& head, int64_t number, int64_t queryOffset, int64_t keyOffset) {
+                 typed.attentionGrad(head, Elements(gradient, zero) + queryOffset,
+                                     statistics.floats() + number * in.queries * 2, Elements(dQuery, zero) + queryOffset,
+                                     Elements(dKey, zero) + keyOffset, Elements(dValue, zero) + keyOffset);
+               });
   });
 }
 
@@ -488,8 +575,6 @@ const std::vector<Op> ops = {
      {},
      LayerNormGrad,
      LikeFirst<>},
-    {"T4Softmax", {"scores: T", "bias: float"}, {"y: T"}, {kType}, Softmax, LikeFirst<>},
-    {"T4SoftmaxGrad", {"dy: T", "y: T"}, {"dx: T"}, {kType}, SoftmaxGrad, LikeFirst<>},
     {"T4Dropout",
      {"x: T", "seed: int32"},
      {"y: T", "kept: bool"},
@@ -501,6 +586,18 @@ const std::vector<Op> ops = {
      {"dx: Tout"},
      {"threshold: int", kType, "Tout: {float, bfloat16} = DT_FLOAT"},
      DropoutGrad,
+     LikeFirst<>},
+    {"T4Attention",
+     {"query: T", "key: T", "value: T", "bias: float", "seed: int32"},
+     {"context: T", "statistics: float"},
+     {"heads: int", "scale: float", "threshold: int", "keep: bool", kType},
+     Attention,
+     LikeFirst<>},
+    {"T4AttentionGrad",
+     {"query: T", "key: T", "value: T", "bias: float", "seed: int32", "statistics: float", "dcontext: T"},
+     {"dquery: T", "dkey: T", "dvalue: T"},
+     {"heads: int", "scale: float", "threshold: int", kType},
+     AttentionGrad,
      LikeFirst<>},
     {"T4AdamW",
      {"weight: float", "first: float", "second: float", "gradient: float", "gradient_factor: float",

@@ -29,8 +29,8 @@ const groupsOf: Readonly<Record<string, readonly Group[]>> = {
   T4BiasGrad: [{ type: 'T', inputs: [0], outputs: [] }],
   T4LayerNorm: [{ type: 'T', inputs: [0], outputs: [] }],
   T4AddLayerNorm: [{ type: 'T', inputs: [0], outputs: [] }],
-  T4Softmax: through('T'),
-  T4SoftmaxGrad: [{ type: 'T', inputs: [0, 1], outputs: [0] }],
+  T4Attention: [{ type: 'T', inputs: [0, 1, 2], outputs: [0] }],
+  T4AttentionGrad: [{ type: 'T', inputs: [0, 1, 2, 6], outputs: [0, 1, 2] }],
   T4Dropout: through('T'),
   T4DropoutGrad: [
     { type: 'T', inputs: [0], outputs: [] },

@@ -64,10 +64,46 @@ export function layerNormGrad(dy: Tensor, normal: Tensor, inverse: Tensor, gamma
   return call('T4LayerNormGrad', [], [dy, normal, inverse, gamma]) as [Tensor, Tensor, Tensor];
 }
 
-/** Softmax over the last axis of scores [B, ..., S] plus bias [B, 1, ..., S]. */
-export const softmax = (scores: Tensor, bias: Tensor): Tensor => call('T4Softmax', [], [scores, bias])[0]!;
+/** What attention is told besides the tensors. */
+export interface AttentionSettings {
+  readonly heads: number;
+  /** Scores are multiplied by it. */
+  readonly scale: number;
+  /** Of the dropout of the probabilities, as `dropout` has it; 0: none. */
+  readonly threshold: number;
+}
 
-export const softmaxGrad = (dy: Tensor, y: Tensor): Tensor => call('T4SoftmaxGrad', [], [dy, y])[0]!;
+/** What attention is given: query [B * Q, H], key and value [B * S, H], bias [B, 1, 1, S], seed int32 [2]. */
+export type AttentionInputs = readonly [query: Tensor, key: Tensor, value: Tensor, bias: Tensor, seed: Tensor];
+
+const attentionAttrs = ({ heads, scale, threshold }: AttentionSettings): OpAttr[] => [
+  int('heads', heads),
+  float('scale', scale),
+  int('threshold', threshold),
+];
+
+/**
+ * Dot-product attention of all heads, each of which has its own columns of query, key, value and context. Scores and
+ * probabilities are never in memory as a whole (arXiv:2205.14135). The mask is that of `dropout` of probabilities
+ * [B, A, Q, S] with axis 1.
+ *
+ * @returns `context` [B * Q, H], and of each row of scores its maximum and 1 / the sum of exponentials, [B, A, Q, 2]
+ */
+export function attention(
+  inputs: AttentionInputs,
+  settings: AttentionSettings,
+): { readonly context: Tensor; readonly statistics: Tensor } {
+  const [context, statistics] = call('T4Attention', [...attentionAttrs(settings), keep], [...inputs]);
+  return { context: context!, statistics: statistics! };
+}
+
+/** The gradients of query, key and value. */
+export const attentionGrad = (
+  dContext: Tensor,
+  inputs: AttentionInputs,
+  statistics: Tensor,
+  settings: AttentionSettings,
+): Tensor[] => call('T4AttentionGrad', attentionAttrs(settings), [...inputs, statistics, dContext]);
 
 /**
  * Dropout of x: each element is kept with probability 1 - threshold / 65536 and divided by it. The mask is that of

@@ -19,14 +19,25 @@ export interface Monomial {
 export function flopsOfOp(
   op: string,
   attrs: Attrs,
-  [left]: readonly Pick<KnownTensor, 'shape'>[],
+  inputs: readonly Pick<KnownTensor, 'shape'>[],
   output: readonly number[],
 ): number | undefined {
+  const [left] = inputs;
+  const ofAttention = attentionProducts.get(op);
+  if (ofAttention !== undefined) return ofAttention * 2 * sizeOf(left!.shape) * inputs[3]!.shape.at(-1)!;
   if (!matrixProducts.has(op) || left === undefined) return undefined;
   const transposed = attrs.transpose_a ?? attrs.adj_x;
   const inner = left.shape.at(transposed?.kind === 'bool' && transposed.value ? -2 : -1)!;
-  return output.reduce((product, size) => product * size, 2 * inner);
+  return 2 * inner * sizeOf(output);
 }
+
+/** Products of the query's size times a sequence. What the backward pass computes again is not counted. */
+const attentionProducts: ReadonlyMap<string, number> = new Map([
+  ['T4Attention', 2],
+  ['T4AttentionGrad', 4],
+]);
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 const exponentsTried = [0, 1, 2] as const;
 
@@ -67,4 +78,4 @@ export function productFlops(
   return (sizes) => known.reduce((sum, monomial) => sum + valueOf(monomial, (symbol) => sizes[symbol] ?? NaN), 0);
 }
 
-const isProduct = ({ op }: GraphNode): boolean => matrixProducts.has(op);
+const isProduct = ({ op }: GraphNode): boolean => matrixProducts.has(op) || attentionProducts.has(op);

@@ -247,8 +247,13 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   T4LayerNorm: normalised,
   T4AddLayerNorm: normalised,
   T4LayerNormGrad: (inputs) => [input(inputs, 0), input(inputs, 3), input(inputs, 3)].map(withoutValues),
-  T4Softmax: unary,
-  T4SoftmaxGrad: unary,
+  T4Attention(inputs, attrs) {
+    const [query, bias] = [withoutValues(input(inputs, 0)), input(inputs, 3)];
+    const heads = attrs.heads?.kind === 'int' ? attrs.heads.value : NaN;
+    const sequences = bias.shape[0]!;
+    return [query, { shape: [sequences, heads, query.shape[0]! / sequences, 2], dtype: 'float32' }];
+  },
+  T4AttentionGrad: (inputs) => [0, 1, 2].map((i) => withoutValues(input(inputs, i))),
   T4Dropout: (inputs) => [withoutValues(input(inputs, 0)), { shape: input(inputs, 0).shape, dtype: 'bool' }],
   T4DropoutGrad: unary,
   T4AdamW: (inputs) => [0, 1, 2].map((i) => withoutValues(input(inputs, i))),

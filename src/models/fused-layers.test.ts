@@ -25,14 +25,14 @@ const paddingOf = (batch: number, length: number): HostTensor =>
     Array.from({ length: batch * length }, (_, i) => (i % 3 === 2 || (i < length && batch > 2) ? -1e9 : 0)),
   );
 
-const attentionOf = (batch: number, heads: number, queries: number, length: number): Layers => {
+const attentionOf = (batch: number, heads: number, queries: number, length: number, width = 8, rate = 0.1): Layers => {
   const padding = paddingOf(batch, length);
   const biasOf = (): Tensor => tf.tensor(padding.data, [...padding.shape]);
   return {
-    title: `attention of ${queries} to ${length} tokens, ${heads} heads`,
-    layer: (query, key, value) => attention(query, key, value, biasOf(), seededDropout(dropoutSeed()), 0.1),
-    inputs: [[queries], [length], [length]].map(([size], i) => sample([batch, heads, size!, 8], i + 1)),
-    ops: ['T4Softmax', 'T4Dropout', 'T4DropoutGrad', 'T4SoftmaxGrad'],
+    title: `attention of ${queries} to ${length} tokens, ${heads} heads of ${width}, dropout ${rate}`,
+    layer: (query, key, value) => attention(query, key, value, biasOf(), heads, seededDropout(dropoutSeed()), rate),
+    inputs: [queries, length, length].map((size, i) => sample([batch * size, heads * width], i + 1)),
+    ops: ['T4Attention', 'T4AttentionGrad'],
   };
 };
 
@@ -74,6 +74,9 @@ const cases: readonly Layers[] = [
   attentionOf(3, 12, 128, 128),
   attentionOf(3, 3, 5, 7),
   attentionOf(2, 4, 1, 19),
+  attentionOf(1, 2, 150, 150, 64),
+  attentionOf(2, 2, 40, 40, 33, 0),
+  attentionOf(1, 2, 300, 300, 16),
 ];
 
 /** The layer's result, and its gradients when the result is weighted unevenly. */
@@ -134,6 +137,27 @@ describe('a fused layer', () => {
       inputs: [sample([rows, 24]), first, bias, second],
     };
   };
+  /** So small that no probability is nearly 1. */
+  const small = (shape: readonly number[], seed: number): HostTensor =>
+    floats(
+      shape,
+      numbersOf(sample(shape, seed)).map((x) => x / 8),
+    );
+  /** Attention to itself, with a product before each of its inputs and behind it. */
+  const attentionBetweenProducts = (batch: number, heads: number, length: number, width: number) => {
+    const given = attentionOf(batch, heads, length, length, width);
+    const hidden = heads * width;
+    return {
+      ...given,
+      layer: (x: Tensor, toQuery: Tensor, toKey: Tensor, toValue: Tensor, out: Tensor) =>
+        product(given.layer(product(x, toQuery), product(x, toKey), product(x, toValue)), out),
+      inputs: [
+        sample([batch * length, 24]),
+        ...[5, 6, 7].map((seed) => small([24, hidden], seed)),
+        small([hidden, 8], 8),
+      ],
+    };
+  };
   const narrowCases = [
     { title: 'gelu', ...denseOf(33, 37, activations.gelu), ops: ['T4Gelu', 'T4GeluGrad', 'T4BiasGrad'] },
     { title: 'gelu_new', ...denseOf(40, 48, activations.gelu_new), ops: ['T4Gelu', 'T4GeluGrad'] },
@@ -143,8 +167,10 @@ describe('a fused layer', () => {
       ...denseOf(33, 37, (x) => layerNorm(x, tf.ones([37]), tf.zeros([37]), 1e-12)),
       ops: ['T4LayerNorm'],
     },
-    attentionOf(3, 12, 128, 128),
-    attentionOf(3, 3, 5, 7),
+    attentionBetweenProducts(3, 12, 128, 8),
+    attentionBetweenProducts(3, 3, 7, 5),
+    attentionBetweenProducts(2, 2, 65, 7),
+    attentionBetweenProducts(1, 2, 200, 64),
   ];
   for (const { title, ops, ...given } of narrowCases) {
     it(`${title} between products is computed on bfloat16 values`, () => {

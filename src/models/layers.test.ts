@@ -58,9 +58,12 @@ function plainSoftmax(x: Tensor): Tensor {
   return tf.div(exponentials, tf.sum(exponentials, -1, true));
 }
 
-function plainAttention(query: Tensor, key: Tensor, value: Tensor): Tensor {
-  const scores = tf.matMul(query, tf.transpose(key, [0, 1, 3, 2]));
-  return tf.matMul(plainSoftmax(tf.add(scores, bias())), value);
+/** Of 2 sequences of 3 tokens, 5 heads of 4. */
+function plainAttention(...inputs: Tensor[]): Tensor {
+  const [query, key, value] = inputs.map((x) => tf.transpose(tf.reshape(x, [2, 3, 5, 4]), [0, 2, 1, 3]));
+  const scores = tf.div(tf.matMul(query!, tf.transpose(key!, [0, 1, 3, 2])), 2);
+  const context = tf.matMul(plainSoftmax(tf.add(scores, bias())), value!);
+  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [6, 20]);
 }
 
 const cases: Case[] = [
@@ -92,8 +95,8 @@ const cases: Case[] = [
   { title: 'scale', inputs: [sample([4])], layer: (x) => scale(x, -2.5), reference: (x) => tf.mul(x, -2.5) },
   {
     title: 'attention with padding',
-    inputs: [sample([2, 5, 3, 4]), sample([2, 5, 3, 4], 2), sample([2, 5, 3, 4], 3)],
-    layer: (query, key, value) => attention(query, key, value, bias(), noDropout, 0),
+    inputs: [sample([2 * 3, 20]), sample([2 * 3, 20], 2), sample([2 * 3, 20], 3)],
+    layer: (query, key, value) => attention(query, key, value, bias(), 5, noDropout, 0),
     reference: plainAttention,
   },
   {
@@ -119,12 +122,12 @@ describe('the layer', () => {
   }
 
   it('attention ignores padding altogether', () => {
-    const [query, key, value] = [sample([1, 2, 3, 4]), sample([1, 2, 3, 4], 2), sample([1, 2, 3, 4], 3)];
+    const [query, key, value] = [sample([3, 8]), sample([3, 8], 2), sample([3, 8], 3)];
     const last = (): Tensor => tf.tensor([0, 0, -1e9], [1, 1, 1, 3]);
     const attend = (tensors: readonly HostTensor[]): HostTensor =>
-      runEagerly(tensors, (q, k, v) => [attention(q, k, v, last(), noDropout, 0)])[0]!;
+      runEagerly(tensors, (q, k, v) => [attention(q, k, v, last(), 2, noDropout, 0)])[0]!;
     const changed = numbersOf(value);
-    for (const start of [8, 20]) changed.fill(1e4, start, start + 4);
+    changed.fill(1e4, 2 * 8);
     const other = floats(value.shape, changed);
     expect(largestDifference(attend([query, key, other]), attend([query, key, value]))).to.equal(0);
   });

@@ -91,20 +91,6 @@ function fusedLayerNorm(terms: readonly [Tensor, Tensor?], gamma: Tensor, beta: 
   );
 }
 
-/** Softmax over the last axis of scores [B, ..., S] plus a bias [B, 1, ..., S] that no gradient flows to. */
-export function biasedSoftmax(scores: Tensor, bias: Tensor): Tensor {
-  if (!fused.isFusing()) return softmax(tf.add(scores, bias));
-  return differentiable(
-    [scores],
-    (save) => {
-      const y = fused.softmax(scores, bias);
-      save([y]);
-      return y;
-    },
-    (dy, [y]) => [fused.softmaxGrad(dy, y!)],
-  );
-}
-
 /** Softmax over the last axis, any rank. */
 export function softmax(x: Tensor): Tensor {
   return differentiable(
@@ -192,24 +178,61 @@ export function scale(x: Tensor, factor: number): Tensor {
 }
 
 /**
- * Dot-product attention with the weights of all heads at once (arXiv:1706.03762).
+ * Dot-product attention with the weights of all heads at once (arXiv:1706.03762): each has H / A columns of its own, and
+ * its scores are divided by the square root of that.
  *
- * @param query [B, A, Q, D], divided by sqrt(D) already
- * @param key, value [B, A, S, D]
+ * @param query [B * Q, H]
+ * @param key, value [B * S, H]
  * @param bias added to the scores before the softmax, [B, 1, 1, S]: 0 for a real token, very negative for padding
+ * @param heads A
  * @param dropout of the probabilities, at the rate given
- * @returns [B, A, Q, D]
+ * @returns [B * Q, H]
  */
 export function attention(
   query: Tensor,
   key: Tensor,
   value: Tensor,
   bias: Tensor,
+  heads: number,
   dropout: Dropout,
   rate: number,
 ): Tensor {
-  const scores = similaritiesOfHeads(query, key); // [B, A, Q, S]
-  return weightedSum(biasedSoftmax(scores, bias), value, dropout, rate);
+  if (fused.isFusing()) return fusedAttention(query, key, value, bias, heads, dropout, rate);
+  const [batch, hidden] = [bias.shape[0], query.shape[1]!];
+  const size = hidden / heads;
+  const split = (x: Tensor): Tensor =>
+    tf.transpose(tf.reshape(x, [batch, x.shape[0] / batch, heads, size]), [0, 2, 1, 3]); // [B, A, Q or S, D]
+  // Scaled here and not after the product: a query is narrower than its scores where sequences are long.
+  const scores = similaritiesOfHeads(split(scale(query, 1 / Math.sqrt(size))), split(key)); // [B, A, Q, S]
+  const context = weightedSum(softmax(tf.add(scores, bias)), split(value), dropout, rate);
+  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [query.shape[0], hidden]);
+}
+
+function fusedAttention(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  bias: Tensor,
+  heads: number,
+  dropout: Dropout,
+  rate: number,
+): Tensor {
+  const seed = dropout.nextSeed(rate);
+  const settings = {
+    heads,
+    scale: Math.sqrt(heads / query.shape[1]!),
+    threshold: seed === undefined ? 0 : thresholdOf(rate),
+  };
+  const inputs = [query, key, value, bias, seed ?? tf.tensor1d([0, 0], 'int32')] as const;
+  return differentiable(
+    [query, key, value],
+    (save) => {
+      const { context, statistics } = fused.attention(inputs, settings);
+      save([...inputs, statistics]);
+      return context;
+    },
+    (dy, [q, k, v, b, s, statistics]) => fused.attentionGrad(dy, [q!, k!, v!, b!, s!], statistics!, settings),
+  );
 }
 
 /** query [B, A, Q, D] times key [B, A, S, D] -> [B, A, Q, S]. */
@@ -247,12 +270,15 @@ export interface Dropout {
   (x: Tensor, rate: number): Tensor;
   /** The same without a gradient, and where it kept x, bool; undefined: everywhere. */
   readonly draw: (x: Tensor, rate: number) => { readonly y: Tensor; readonly kept: Tensor | undefined };
+  /** For an op that draws the mask itself: the seed of the next call; undefined where nothing is dropped. */
+  readonly nextSeed: (rate: number) => Tensor | undefined;
   /** Another one, whose calls from now on draw the masks of this one's calls from now on. */
   readonly copy: () => Dropout;
 }
 
 export const noDropout: Dropout = Object.assign((x: Tensor) => x, {
   draw: (x: Tensor) => ({ y: x, kept: undefined }),
+  nextSeed: () => undefined,
   copy: () => noDropout,
 });
 
@@ -262,16 +288,19 @@ export const noDropout: Dropout = Object.assign((x: Tensor) => x, {
  */
 export function seededDropout(seed: Tensor, firstCall = 0): Dropout {
   let calls = firstCall;
-  const nextSeed = (): Tensor => {
+  const nextSeed = (rate: number): Tensor | undefined => {
+    if (rate === 0) return undefined;
     calls++;
     // Weyl steps keep the streams of the calls of one run away from those of a run with the next seed.
     return tf.add(seed, tf.tensor1d([Math.imul(calls, 0x9e3779b1), 0], 'int32'));
   };
-  const draw: Dropout['draw'] = (x, rate) =>
-    rate === 0 ? { y: x, kept: undefined } : masking(rate).draw(x, nextSeed());
+  const draw: Dropout['draw'] = (x, rate) => {
+    const callSeed = nextSeed(rate);
+    return callSeed === undefined ? { y: x, kept: undefined } : masking(rate).draw(x, callSeed);
+  };
   const dropout = (x: Tensor, rate: number): Tensor => {
-    if (rate === 0) return x;
-    const callSeed = nextSeed();
+    const callSeed = nextSeed(rate);
+    if (callSeed === undefined) return x;
     return differentiable(
       [x],
       (save) => {
@@ -282,7 +311,7 @@ export function seededDropout(seed: Tensor, firstCall = 0): Dropout {
       (dy, [kept]) => [masking(rate).again(dy, kept!)],
     );
   };
-  return Object.assign(dropout, { draw, copy: () => seededDropout(seed, calls) });
+  return Object.assign(dropout, { draw, nextSeed, copy: () => seededDropout(seed, calls) });
 }
 
 interface Masking {
@@ -292,8 +321,11 @@ interface Masking {
   readonly again: (x: Tensor, kept: Tensor) => Tensor;
 }
 
+/** Of 65536 halves of random numbers, how many drop an element. */
+const thresholdOf = (rate: number): number => Math.round(rate * 0x10000);
+
 function masking(rate: number): Masking {
-  const threshold = Math.round(rate * 0x10000);
+  const threshold = thresholdOf(rate);
   if (fused.isFusing()) {
     return {
       draw: (x, seed) => fused.dropout(x, seed, threshold, pairedAxis(x.shape)),

@@ -1,7 +1,7 @@
 import { recomputed, tf, type Tensor } from '../graph/index.js';
 import { activations } from './activations.js';
 import type { ActivationName } from './activation-names.js';
-import { addLayerNorm, attention, dense, embedding, firstRows, layerNorm, scale, type Pass } from './layers.js';
+import { addLayerNorm, attention, dense, embedding, firstRows, layerNorm, type Pass } from './layers.js';
 import { denseVariables, layerNormVariables, type VariableSpec } from './variables.js';
 
 /**
@@ -141,22 +141,16 @@ function layer(
 /** [B * Q, H] and [N, H] -> [B * Q, H] */
 function selfAttention(
   scopes: LayerScopes,
-  { hidden, heads, attentionRate }: LayerSettings,
+  { heads, attentionRate }: LayerSettings,
   pass: Pass,
   queries: Tensor,
   states: Tensor,
   bias: Tensor,
 ): Tensor {
-  const batch = bias.shape[0];
-  const size = hidden / heads;
-  const split = (x: Tensor): Tensor =>
-    tf.transpose(tf.reshape(x, [batch, x.shape[0] / batch, heads, size]), [0, 2, 1, 3]); // [B, A, Q or S, D]
-  // Scaled here and not after the product: a query is narrower than its scores where sequences are long.
-  const query = split(scale(linear(pass, scopes.query, queries), 1 / Math.sqrt(size)));
-  const key = split(linear(pass, scopes.key, states));
-  const value = split(linear(pass, scopes.value, states));
-  const context = attention(query, key, value, bias, pass.dropout, attentionRate);
-  return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [queries.shape[0], hidden]);
+  const query = linear(pass, scopes.query, queries);
+  const key = linear(pass, scopes.key, states);
+  const value = linear(pass, scopes.value, states);
+  return attention(query, key, value, bias, heads, pass.dropout, attentionRate);
 }
 
 /** The tables of what a token's place adds to its word; without `types` the model has no segments. */

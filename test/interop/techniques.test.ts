@@ -159,6 +159,7 @@ function masksOf(network: Network, batch: Batch, step: number, passes: number): 
       weights: (name: string) => tf.zeros([...specs.get(name)!]),
       dropout: Object.assign(recorded, {
         draw: (x: Tensor, rate: number) => ({ y: recorded(x, rate), kept: undefined }),
+        nextSeed: () => undefined,
         copy: () => dropout,
       }),
     };
