@@ -371,7 +371,7 @@ T4_INLINE void RowSoftmax(float* row, const float* bias, float scale, int64_t co
 T4_INLINE Floats KeptLanes(const uint8_t* kept, float scale) {
   Bytes bytes;
   std::memcpy(&bytes, kept, sizeof bytes);
-  return __builtin_convertvector(bytes, Floats) * All(scale);
+  return ToFloats(bytes) * All(scale);
 }
 
 /** The bias of the keys that are looked at; behind them -infinity, which makes weights of 0 of what is there. */

@@ -79,20 +79,54 @@ T4_INLINE void StorePart(Bfloat16* to, const Floats& v, int64_t count) {
 }
 
 T4_INLINE float Sum(const Floats& v) {
+#if defined(T4_AVX512)
+  __m512 x;
+  std::memcpy(&x, &v, sizeof x);
+  return _mm512_reduce_add_ps(x);  // in the order below
+#else
   float lanes[kLanes];
   std::memcpy(lanes, &v, sizeof lanes);
   for (int64_t width = kLanes / 2; width > 0; width /= 2) {
     for (int64_t i = 0; i < width; i++) lanes[i] += lanes[i + width];
   }
   return lanes[0];
+#endif
 }
 
 T4_INLINE float Largest(const Floats& v) {
+#if defined(T4_AVX512)
+  __m512 x;
+  std::memcpy(&x, &v, sizeof x);
+  return _mm512_reduce_max_ps(x);
+#else
   float lanes[kLanes];
   std::memcpy(lanes, &v, sizeof lanes);
   float largest = lanes[0];
   for (int64_t i = 1; i < kLanes; i++) largest = lanes[i] > largest ? lanes[i] : largest;
   return largest;
+#endif
+}
+
+/** 16 numbers as floats. Compilers make a number at a time of what is said in general. */
+T4_INLINE Floats ToFloats(const Bytes& bytes) {
+#if defined(T4_AVX512)
+  __m128i x;
+  std::memcpy(&x, &bytes, sizeof x);
+  const __m512 v = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x));
+  Floats floats;
+  std::memcpy(&floats, &v, sizeof floats);
+  return floats;
+#elif defined(T4_AVX2)
+  __m128i x;
+  std::memcpy(&x, &bytes, sizeof x);
+  const __m256 v[2] = {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x)),
+                       _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(x, 8)))};
+  Floats floats;
+  std::memcpy(&floats, v, sizeof floats);
+  return floats;
+#else
+  return __builtin_convertvector(bytes, Floats);
+#endif
 }
 
 /** e^x to 2 units of the last place (Cephes' expf); 0 below -87.3, where floats end, and e^88.3 above 88.3. */
@@ -111,10 +145,20 @@ T4_INLINE Floats Exp(const Floats& x) {
   p = p * r + All(1.6666665459e-1f);
   p = p * r + All(5.0000001201e-1f);
   p = p * (r * r) + r + All(1);
+#if defined(T4_AVX512)
+  __m512 v;
+  __m512 exponent;
+  std::memcpy(&v, &p, sizeof v);
+  std::memcpy(&exponent, &n, sizeof exponent);
+  v = _mm512_scalef_ps(v, exponent);
+  std::memcpy(&p, &v, sizeof p);
+  return x < low ? All(0) : p;
+#else
   const Ints bits = (__builtin_convertvector(n, Ints) + 127) << 23;
   Floats power;
   std::memcpy(&power, &bits, sizeof power);
   return x < low ? All(0) : p * power;
+#endif
 }
 
 /** The error function by a quotient of polynomials (Eigen's `erf`); beyond 4 it is 1 in float32. */
@@ -381,12 +425,12 @@ T4_INLINE void Mask(const In* x, const uint8_t* kept, float scale, Out* y, int64
   for (; i + kLanes <= count; i += kLanes) {
     Bytes bytes;
     std::memcpy(&bytes, kept + i, sizeof bytes);
-    Store(y + i, Load(x + i) * (__builtin_convertvector(bytes, Floats) * All(scale)));
+    Store(y + i, Load(x + i) * (ToFloats(bytes) * All(scale)));
   }
   if (i == count) return;
   Bytes bytes = {};
   std::memcpy(&bytes, kept + i, static_cast<size_t>(count - i));
-  StorePart(y + i, LoadPart(x + i, count - i) * (__builtin_convertvector(bytes, Floats) * All(scale)), count - i);
+  StorePart(y + i, LoadPart(x + i, count - i) * (ToFloats(bytes) * All(scale)), count - i);
 }
 
 /**
