@@ -517,6 +517,80 @@ static void AdamW(const AdamWConstants& c, const float* const state[3], const fl
   StorePart(next[2] + i, v, rest);
 }
 
+/** The sum of the rows of `width` of a token and of those that follow it, in their order. */
+T4_INLINE void SumOfTokens(const float* gradients, int32_t token, const int32_t* next, int64_t width, float* sum) {
+  const int64_t whole = width - width % kLanes;
+  std::memset(sum, 0, static_cast<size_t>(width) * sizeof(float));
+  for (; token >= 0; token = next[token]) {
+    const float* row = gradients + token * width;
+    for (int64_t i = 0; i < whole; i += kLanes) Store(sum + i, Load(sum + i) + Load(row + i));
+    for (int64_t i = whole; i < width; i++) sum[i] += row[i];
+  }
+}
+
+/** Whether all bits are 0. */
+static bool IsZero(const float* x, int64_t size) {
+  Words any = {};
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) any |= reinterpret_cast<Words>(Load(x + i));
+  if (i < size) any |= reinterpret_cast<Words>(LoadPart(x + i, size - i));
+  const Words none = {};
+  return std::memcmp(&any, &none, sizeof any) == 0;
+}
+
+/** `y` may be `x`. */
+static void Scale(const float* x, float factor, float* y, int64_t size) {
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) Store(y + i, Load(x + i) * All(factor));
+  for (; i < size; i++) y[i] = x[i] * factor;
+}
+
+/**
+ * AdamW of rows `begin` to `end` of a table; `gradients` has a row for each token. Each output may be its input.
+ *
+ * The step is bound by the memory. A row that no token has named yet has moments of 0, which stay so: they are read but not
+ * written, and the weight is decayed, where it is.
+ */
+static void AdamWRows(const AdamWConstants& c, const float* const state[3], const float* gradients,
+                      const TokensOfRows& tokens, float* const next[3], int64_t width, int64_t begin, int64_t end) {
+  std::vector<float> scratch(static_cast<size_t>(2 * width));
+  float* sum = scratch.data();
+  const float* zeros = sum + width;
+  const bool inPlace = next[0] == state[0] && next[1] == state[1] && next[2] == state[2];
+  // Not where a factor makes a NaN of 0.
+  const bool zeroStays = inPlace && 0 * c.gradientFactor + 0 * c.stepSize / c.epsilon == 0;
+  for (int64_t row = begin; row < end; row++) {
+    const int64_t at = row * width;
+    const float* from[3] = {state[0] + at, state[1] + at, state[2] + at};
+    float* const to[3] = {next[0] + at, next[1] + at, next[2] + at};
+    if (tokens.first[row] >= 0) {
+      SumOfTokens(gradients, tokens.first[row], tokens.next, width, sum);
+      AdamW(c, from, sum, to, 0, width);
+    } else if (!zeroStays || !IsZero(from[1], width) || !IsZero(from[2], width)) {
+      AdamW(c, from, zeros, to, 0, width);
+    } else if (c.decayFactor != 1) {
+      Scale(from[0], c.decayFactor, to[0], width);
+    }
+  }
+}
+
+/** The sum of squares of a table's gradient, over the rows whose first token is one of `begin` to `end`. */
+static float SquaresOfRows(const float* gradients, const int32_t* ids, const TokensOfRows& tokens, int64_t width,
+                           int64_t begin, int64_t end) {
+  const int64_t whole = width - width % kLanes;
+  std::vector<float> scratch(static_cast<size_t>(width));
+  float* sum = scratch.data();
+  Floats squares = All(0);
+  float rest = 0;
+  for (int64_t token = begin; token < end; token++) {
+    if (ids[token] < 0 || tokens.first[ids[token]] != token) continue;
+    SumOfTokens(gradients, static_cast<int32_t>(token), tokens.next, width, sum);
+    for (int64_t i = 0; i < whole; i += kLanes) squares += Load(sum + i) * Load(sum + i);
+    for (int64_t i = whole; i < width; i++) rest += sum[i] * sum[i];
+  }
+  return Sum(squares) + rest;
+}
+
 /** `next` may be `average`. */
 static void MoveAverage(const float* average, const float* value, float share, float* next, int64_t begin,
                         int64_t end) {
@@ -537,7 +611,7 @@ static constexpr KernelsOf<T> TypedKernels() {
           Attention<T>, AttentionGrad<T>};
 }
 
-static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), LayerNormGrad, AdamW, MoveAverage,
-                                DrawKept};
+static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), LayerNormGrad, AdamW,
+                                AdamWRows, SquaresOfRows, MoveAverage, DrawKept};
 
 #undef T4_INLINE

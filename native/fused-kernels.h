@@ -60,6 +60,12 @@ struct AttentionHead {
   float keptScale;
 };
 
+/** The tokens that name each row of a table, in their order: first[row], next[first[row]] and so on; -1: no more. */
+struct TokensOfRows {
+  const int32_t* first;
+  const int32_t* next;
+};
+
 /** What there is for large tensors of either type; sums and all that is small is float. */
 template <typename T>
 struct KernelsOf {
@@ -85,6 +91,10 @@ struct Kernels {
                         float* dgamma, float* dbeta, int64_t width, int64_t begin, int64_t end);
   void (*adamW)(const AdamWConstants& constants, const float* const state[3], const float* gradient,
                 float* const next[3], int64_t begin, int64_t end);
+  void (*adamWRows)(const AdamWConstants& constants, const float* const state[3], const float* gradients,
+                    const TokensOfRows& tokens, float* const next[3], int64_t width, int64_t begin, int64_t end);
+  float (*squaresOfRows)(const float* gradients, const int32_t* ids, const TokensOfRows& tokens, int64_t width,
+                         int64_t begin, int64_t end);
   void (*moveAverage)(const float* average, const float* value, float share, float* next, int64_t begin, int64_t end);
   void (*drawKept)(const PhiloxStream& stream, int32_t threshold, int64_t first, int64_t end, uint8_t* upper,
                    uint8_t* lower);

@@ -1,7 +1,7 @@
 // Ops of this project's own for the CPU: what would be many passes over the memory in TensorFlow's ops is one here.
 // Registered through TensorFlow's C interface when the addon is loaded; graphs for other programs do not use them.
-// Every op computes what the TensorFlow ops named in src/graph/fused-ops.ts compute, to rounding; the dropout masks are
-// the same to the bit.
+// Every op computes what the TensorFlow ops named in src/graph/fused-ops.ts and row-gradients.ts compute, to rounding; the
+// dropout masks are the same to the bit.
 #include <node_api.h>
 #include <tensorflow/c/ops.h>
 
@@ -486,28 +486,101 @@ void AttentionGrad(void* kernel, TF_OpKernelContext* given) {
   });
 }
 
-void AdamW(void* kernel, TF_OpKernelContext* given) {
-  Context context(given);
-  Tensor tensors[8];
-  for (int i = 0; i < 8; i++) tensors[i] = context.Input(i);
-  if (!context.ok()) return;
-  const int64_t size = tensors[0].size();
-  for (int i = 1; i < 4; i++) context.Require(tensors[i].size() == size, "weight, moments and gradient must be of one shape");
-  for (int i = 4; i < 8; i++) context.Require(tensors[i].size() == 1, "the factors must be scalars");
+/** A step of AdamW, but for the gradient. */
+struct AdamWStep {
+  Tensor weight;
+  /** The weight and its two moments, as they are and where they go. */
   const float* state[3];
   float* next[3];
-  for (int i = 0; i < 3; i++) {
-    const Tensor output = context.OutputLike(i, tensors[i], {i});
-    if (!context.ok()) return;
-    state[i] = tensors[i].floats();
-    next[i] = output.floats();
+  t4::AdamWConstants constants;
+};
+
+/** Of inputs 0 to 2, of the four from `factors` on, and of all outputs. */
+AdamWStep AdamWStepOf(Context& context, const Attributes& attributes, int factors) {
+  AdamWStep step = {};
+  Tensor state[3];
+  Tensor scalars[4];
+  for (int i = 0; i < 3; i++) state[i] = context.Input(i);
+  for (int i = 0; i < 4; i++) scalars[i] = context.Input(factors + i);
+  step.weight = state[0];
+  for (const Tensor& tensor : state) {
+    context.Require(tensor.size() == step.weight.size(), "weight and moments must be of one shape");
   }
-  const auto factor = [&](int index) { return *tensors[index].floats(); };
-  const t4::AdamWConstants constants = {factor(4), 1 - Of(kernel).beta1, 1 - Of(kernel).beta2,
-                                        factor(5), factor(6),            factor(7)};
-  Share(size, kGrain, [&](int64_t begin, int64_t end) {
-    kernels.adamW(constants, state, tensors[3].floats(), next, begin, end);
+  for (const Tensor& scalar : scalars) context.Require(scalar.size() == 1, "the factors must be scalars");
+  if (!context.ok()) return step;
+  for (int i = 0; i < 3; i++) {
+    step.state[i] = state[i].floats();
+    step.next[i] = context.OutputLike(i, state[i], {i}).floats();
+  }
+  step.constants = {*scalars[0].floats(), 1 - attributes.beta1, 1 - attributes.beta2,
+                    *scalars[1].floats(), *scalars[2].floats(), *scalars[3].floats()};
+  return step;
+}
+
+void AdamW(void* kernel, TF_OpKernelContext* given) {
+  Context context(given);
+  const Tensor gradient = context.Input(3);
+  const AdamWStep step = AdamWStepOf(context, Of(kernel), 4);
+  context.Require(gradient.size() == step.weight.size(), "weight and gradient must be of one shape");
+  if (!context.ok()) return;
+  Share(gradient.size(), kGrain, [&](int64_t begin, int64_t end) {
+    kernels.adamW(step.constants, step.state, gradient.floats(), step.next, begin, end);
   });
+}
+
+/** Which tokens name each row of a table of `rows`. Negative ids name none, as in TensorFlow's UnsortedSegmentSum. */
+class TokenLists {
+ public:
+  TokenLists(Context& context, const Tensor& ids, int64_t rows)
+      : first_(static_cast<size_t>(rows), -1), next_(static_cast<size_t>(ids.size()), -1) {
+    for (int64_t token = ids.size() - 1; token >= 0; token--) {
+      const int32_t id = ids.as<int32_t>()[token];
+      context.Require(id < rows, "an id is not below the number of rows");
+      if (id < 0 || id >= rows) continue;
+      next_[static_cast<size_t>(token)] = first_[static_cast<size_t>(id)];
+      first_[static_cast<size_t>(id)] = static_cast<int32_t>(token);
+    }
+  }
+  t4::TokensOfRows lists() const { return {first_.data(), next_.data()}; }
+
+ private:
+  std::vector<int32_t> first_;
+  std::vector<int32_t> next_;
+};
+
+void AdamWRows(void* kernel, TF_OpKernelContext* given) {
+  Context context(given);
+  const Tensor gradients = context.Input(3);
+  const Tensor ids = context.Input(4);
+  const AdamWStep step = AdamWStepOf(context, Of(kernel), 5);
+  if (!context.ok() || step.weight.size() == 0) return;
+  const int64_t rows = step.weight.shape.empty() ? 1 : step.weight.shape[0];
+  const int64_t width = step.weight.size() / rows;
+  context.Require(gradients.size() == ids.size() * width, "the gradient must have a row for each id");
+  const TokenLists tokens(context, ids, rows);
+  if (!context.ok()) return;
+  Share(rows, RowsOfGrain(width), [&](int64_t begin, int64_t end) {
+    kernels.adamWRows(step.constants, step.state, gradients.floats(), tokens.lists(), step.next, width, begin, end);
+  });
+}
+
+void RowsL2Loss(void*, TF_OpKernelContext* given) {
+  Context context(given);
+  const Tensor gradients = context.Input(0);
+  const Tensor ids = context.Input(1);
+  const Tensor rows = context.Input(2);
+  const Tensor loss = context.Output(0, {});
+  if (!context.ok()) return;
+  const int64_t width = ids.size() == 0 ? 0 : gradients.size() / ids.size();
+  context.Require(gradients.size() == ids.size() * width, "the gradient must have a row for each id");
+  context.Require(rows.size() == 1 && *rows.as<int32_t>() >= 0, "the number of rows must be a scalar of at least 0");
+  if (!context.ok()) return;
+  const TokenLists tokens(context, ids, *rows.as<int32_t>());
+  if (!context.ok()) return;
+  SumRows(ids.size(), width, 1, loss.floats(), [&](float* to, int64_t begin, int64_t end) {
+    *to = kernels.squaresOfRows(gradients.floats(), ids.as<int32_t>(), tokens.lists(), width, begin, end);
+  });
+  *loss.floats() /= 2;
 }
 
 void MoveAverage(void*, TF_OpKernelContext* given) {
@@ -534,6 +607,12 @@ void LikeFirst(TF_ShapeInferenceContext* context, TF_Status* status) {
   for (int output : {0, others...}) {
     if (TF_GetCode(status) == TF_OK) TF_ShapeInferenceContextSetOutput(context, output, shape, status);
   }
+  TF_DeleteShapeHandle(shape);
+}
+
+void Scalar(TF_ShapeInferenceContext* context, TF_Status* status) {
+  TF_ShapeHandle* shape = TF_ShapeInferenceContextScalar(context);
+  TF_ShapeInferenceContextSetOutput(context, 0, shape, status);
   TF_DeleteShapeHandle(shape);
 }
 
@@ -606,6 +685,14 @@ const std::vector<Op> ops = {
      {"beta1: float", "beta2: float"},
      AdamW,
      LikeFirst<1, 2>},
+    {"T4AdamWRows",
+     {"weight: float", "first: float", "second: float", "gradients: float", "ids: int32", "gradient_factor: float",
+      "step_size: float", "epsilon: float", "decay_factor: float"},
+     {"new_weight: float", "new_first: float", "new_second: float"},
+     {"beta1: float", "beta2: float"},
+     AdamWRows,
+     LikeFirst<1, 2>},
+    {"T4RowsL2Loss", {"gradients: float", "ids: int32", "rows: int32"}, {"loss: float"}, {}, RowsL2Loss, Scalar},
     {"T4MoveAverage",
      {"average: float", "value: float", "share: float"},
      {"new_average: float"},

@@ -7,6 +7,7 @@ import { attr, type Attrs, type GraphNode } from './node.js';
 import { dropUnusedOutputs } from './fused-ops.js';
 import { keepReachable, rename, shareEqualNodes, useBfloat16Products } from './passes.js';
 import { handleNode, Recorder, type Reference, type Variable } from './recorder.js';
+import { useRowGradients } from './row-gradients.js';
 import { saverNodes } from './saver.js';
 import type { Port, Signature } from './signature.js';
 import type { Tensor } from './tensorflow.js';
@@ -89,7 +90,7 @@ export function buildProgram(spec: ProgramSpec): Program {
   };
   for (const [name, definition] of Object.entries(spec.functions)) {
     const compiled = compileFunction(name, definition, spec);
-    merge(inPrecision(compiled, spec));
+    merge(rewritten(compiled, spec));
     signatures[name] = compiled.signature;
   }
   const variables = new Map(spec.variables.map((variable) => [variable.name, variable]));
@@ -111,12 +112,14 @@ export function buildProgram(spec: ProgramSpec): Program {
   return { nodes: spec.fused === true ? dropUnusedOutputs(nodes) : nodes, signatures, variables: spec.variables };
 }
 
-function inPrecision(
+/** A function's nodes after the passes that the program allows. */
+function rewritten(
   { nodes, signature }: { readonly nodes: readonly GraphNode[]; readonly signature: Signature },
   { precision, fused = false }: ProgramSpec,
 ): readonly GraphNode[] {
-  if (precision !== 'bf16') return nodes;
-  const products = useBfloat16Products(nodes);
+  const exact = fused ? useRowGradients(nodes) : nodes;
+  if (precision !== 'bf16') return exact;
+  const products = useBfloat16Products(exact);
   const returned = Object.values(signature.outputs).map(({ tensor }) => tensor);
   return fused ? keepBfloat16Values(products, returned) : products;
 }
