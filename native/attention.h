@@ -420,7 +420,8 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
     const Operand weights = RowsOperand<Word>(scores, rows, columns, words);
     Product<Word>(weights.words, weights.row, weights.column, values, sums, sizes.widthColumns, rows,
                   sizes.widthColumns, sizes.keyWords, false);
-    StoreRows(sums, sizes.widthColumns, 1, context + first * head.stride, head.stride, head.width, rows);
+    StoreRows(sums, sizes.widthColumns, 1, context + first * head.contextStride, head.contextStride, head.width,
+              rows);
   }
 }
 
@@ -434,7 +435,7 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
   const HeadRows<T> query = {head.query, head.queries, head.width, head.stride};
   const HeadRows<T> key = {head.key, sizes.keys, head.width, head.stride};
   const HeadRows<T> value = {head.value, sizes.keys, head.width, head.stride};
-  const HeadRows<T> output = {dContext, head.queries, head.width, head.stride};
+  const HeadRows<T> output = {dContext, head.queries, head.width, head.contextStride};
   const int64_t columns = sizes.keyColumns;
   const int64_t width = sizes.widthColumns;
   float* queries = scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow);

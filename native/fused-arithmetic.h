@@ -602,13 +602,21 @@ static void MoveAverage(const float* average, const float* value, float share, f
   for (; i < end; i++) next[i] = average[i] + share * (value[i] - average[i]);
 }
 
+/** `count` elements, of one type or from one to the other. */
+template <typename In, typename Out>
+static void Copy(const In* from, Out* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) Store(to + i, Load(from + i));
+  if (i < count) StorePart(to + i, LoadPart(from + i, count - i), count - i);
+}
+
 #include "attention.h"
 
 template <typename T>
 static constexpr KernelsOf<T> TypedKernels() {
   return {Gelu<T>,    GeluGrad<T>, LayerNorm<T>,
           BiasGrad<T>, Dropout<T>, DropoutGrad<T, float>, DropoutGrad<T, Bfloat16>,
-          Attention<T>, AttentionGrad<T>};
+          Attention<T>, AttentionGrad<T>, Copy<float, T>, Copy<T, float>};
 }
 
 static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), LayerNormGrad, AdamW,

@@ -40,7 +40,7 @@ struct Bfloat16 {
   uint16_t bits;
 };
 
-/** One head of one sequence: rows of `width` elements, `stride` apart. */
+/** One head of one sequence: rows of `width` elements. Those of query, key and value, and of their gradients, are `stride` apart. */
 template <typename T>
 struct AttentionHead {
   const T* query;
@@ -50,6 +50,7 @@ struct AttentionHead {
   int64_t keys;
   int64_t width;
   int64_t stride;
+  int64_t contextStride;
   /** Scores are multiplied by it. */
   float scale;
   /** Added to the scores, [keys]. */
@@ -82,6 +83,8 @@ struct KernelsOf {
   void (*attention)(const AttentionHead<T>& head, T* context, float* statistics);
   void (*attentionGrad)(const AttentionHead<T>& head, const T* dContext, const float* statistics, T* dQuery, T* dKey,
                         T* dValue);
+  void (*copyFromFloat)(const float* from, T* to, int64_t count);
+  void (*copyToFloat)(const T* from, float* to, int64_t count);
 };
 
 struct Kernels {

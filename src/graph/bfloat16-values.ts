@@ -31,6 +31,10 @@ const groupsOf: Readonly<Record<string, readonly Group[]>> = {
   T4AddLayerNorm: [{ type: 'T', inputs: [0], outputs: [] }],
   T4Attention: [{ type: 'T', inputs: [0, 1, 2], outputs: [0] }],
   T4AttentionGrad: [{ type: 'T', inputs: [0, 1, 2, 6], outputs: [0, 1, 2] }],
+  T4JoinedAttention: [{ type: 'T', inputs: [0], outputs: [0] }],
+  T4JoinedAttentionGrad: [{ type: 'T', inputs: [0, 4], outputs: [0] }],
+  T4JoinColumns: [{ type: 'T', inputs: [], outputs: [0] }],
+  T4SplitColumns: [{ type: 'T', inputs: [0], outputs: [] }],
   T4Dropout: through('T'),
   T4DropoutGrad: [
     { type: 'T', inputs: [0], outputs: [] },

@@ -76,6 +76,9 @@ export interface AttentionSettings {
 /** What attention is given: query [B * Q, H], key and value [B * S, H], bias [B, 1, 1, S], seed int32 [2]. */
 export type AttentionInputs = readonly [query: Tensor, key: Tensor, value: Tensor, bias: Tensor, seed: Tensor];
 
+/** As above, where query, key and value are side by side: [B * S, 3 H]. */
+export type JoinedInputs = readonly [joined: Tensor, bias: Tensor, seed: Tensor];
+
 const attentionAttrs = ({ heads, scale, threshold }: AttentionSettings): OpAttr[] => [
   int('heads', heads),
   float('scale', scale),
@@ -96,6 +99,30 @@ export function attention(
   const [context, statistics] = call('T4Attention', [...attentionAttrs(settings), keep], [...inputs]);
   return { context: context!, statistics: statistics! };
 }
+
+/** The same of query, key and value that are side by side in one tensor, [B * S, 3 H]. */
+export function joinedAttention(
+  inputs: JoinedInputs,
+  settings: AttentionSettings,
+): { readonly context: Tensor; readonly statistics: Tensor } {
+  const [context, statistics] = call('T4JoinedAttention', [...attentionAttrs(settings), keep], [...inputs]);
+  return { context: context!, statistics: statistics! };
+}
+
+/** The gradients of query, key and value, side by side. */
+export const joinedAttentionGrad = (
+  dContext: Tensor,
+  inputs: JoinedInputs,
+  statistics: Tensor,
+  settings: AttentionSettings,
+): Tensor => call('T4JoinedAttentionGrad', attentionAttrs(settings), [...inputs, statistics, dContext])[0]!;
+
+/** Three tensors [..., n], side by side: [..., 3 n]. */
+export const joinColumns = (parts: readonly [Tensor, Tensor, Tensor]): Tensor =>
+  call('T4JoinColumns', [], [...parts])[0]!;
+
+/** The opposite. */
+export const splitColumns = (joined: Tensor): Tensor[] => call('T4SplitColumns', [], [joined]);
 
 /** The gradients of query, key and value. */
 export const attentionGrad = (

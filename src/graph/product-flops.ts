@@ -23,19 +23,24 @@ export function flopsOfOp(
   output: readonly number[],
 ): number | undefined {
   const [left] = inputs;
-  const ofAttention = attentionProducts.get(op);
-  if (ofAttention !== undefined) return ofAttention * 2 * sizeOf(left!.shape) * inputs[3]!.shape.at(-1)!;
+  const attention = attentionProducts[op];
+  if (attention !== undefined) {
+    const context = attention.isBackward ? inputs.at(-1)!.shape : output;
+    return attention.products * 2 * sizeOf(context) * inputs[attention.bias]!.shape.at(-1)!;
+  }
   if (!matrixProducts.has(op) || left === undefined) return undefined;
   const transposed = attrs.transpose_a ?? attrs.adj_x;
   const inner = left.shape.at(transposed?.kind === 'bool' && transposed.value ? -2 : -1)!;
   return 2 * inner * sizeOf(output);
 }
 
-/** Products of the query's size times a sequence. What the backward pass computes again is not counted. */
-const attentionProducts: ReadonlyMap<string, number> = new Map([
-  ['T4Attention', 2],
-  ['T4AttentionGrad', 4],
-]);
+/** Products of the context's size times a sequence, as wide as the bias. What the backward pass computes again is not counted. */
+const attentionProducts: Readonly<Record<string, { products: number; bias: number; isBackward: boolean }>> = {
+  T4Attention: { products: 2, bias: 3, isBackward: false },
+  T4AttentionGrad: { products: 4, bias: 3, isBackward: true },
+  T4JoinedAttention: { products: 2, bias: 1, isBackward: false },
+  T4JoinedAttentionGrad: { products: 4, bias: 1, isBackward: true },
+};
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
@@ -78,4 +83,4 @@ export function productFlops(
   return (sizes) => known.reduce((sum, monomial) => sum + valueOf(monomial, (symbol) => sizes[symbol] ?? NaN), 0);
 }
 
-const isProduct = ({ op }: GraphNode): boolean => matrixProducts.has(op) || attentionProducts.has(op);
+const isProduct = ({ op }: GraphNode): boolean => matrixProducts.has(op) || op in attentionProducts;

@@ -66,6 +66,12 @@ const normalised: ShapeRule = (inputs) => {
   const x = withoutValues(input(inputs, 0));
   return [x, x, { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype }];
 };
+/** Two numbers of each row of scores, of a context [B * Q, H] and a bias [B, 1, 1, S]. */
+function attentionStatistics(context: KnownTensor, bias: KnownTensor, attrs: Attrs): KnownTensor {
+  const heads = attrs.heads?.kind === 'int' ? attrs.heads.value : NaN;
+  const sequences = bias.shape[0]!;
+  return { shape: [sequences, heads, context.shape[0]! / sequences, 2], dtype: 'float32' };
+}
 const binary: ShapeRule = (inputs) => {
   const [a, b] = [input(inputs, 0), input(inputs, 1)];
   if (a.dtype !== b.dtype) throw new Error(`got ${a.dtype} and ${b.dtype}, expected one dtype`);
@@ -247,11 +253,24 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   T4LayerNorm: normalised,
   T4AddLayerNorm: normalised,
   T4LayerNormGrad: (inputs) => [input(inputs, 0), input(inputs, 3), input(inputs, 3)].map(withoutValues),
-  T4Attention(inputs, attrs) {
-    const [query, bias] = [withoutValues(input(inputs, 0)), input(inputs, 3)];
-    const heads = attrs.heads?.kind === 'int' ? attrs.heads.value : NaN;
-    const sequences = bias.shape[0]!;
-    return [query, { shape: [sequences, heads, query.shape[0]! / sequences, 2], dtype: 'float32' }];
+  T4Attention: (inputs, attrs) => {
+    const query = withoutValues(input(inputs, 0));
+    return [query, attentionStatistics(query, input(inputs, 3), attrs)];
+  },
+  T4JoinedAttention: (inputs, attrs) => {
+    const { shape, dtype } = input(inputs, 0);
+    const context = { shape: [shape[0]!, shape[1]! / 3], dtype };
+    return [context, attentionStatistics(context, input(inputs, 1), attrs)];
+  },
+  T4JoinedAttentionGrad: unary,
+  T4JoinColumns: (inputs) => {
+    const { shape, dtype } = input(inputs, 0);
+    return [{ shape: [...shape.slice(0, -1), 3 * shape.at(-1)!], dtype }];
+  },
+  T4SplitColumns: (inputs) => {
+    const { shape } = input(inputs, 0);
+    const part: KnownTensor = { shape: [...shape.slice(0, -1), shape.at(-1)! / 3], dtype: 'float32' };
+    return [part, part, part];
   },
   T4AttentionGrad: (inputs) => [0, 1, 2].map((i) => withoutValues(input(inputs, i))),
   T4Dropout: (inputs) => [withoutValues(input(inputs, 0)), { shape: input(inputs, 0).shape, dtype: 'bool' }],

@@ -3,7 +3,17 @@ import { hasFusedOps } from '../graph/fused-ops.js';
 import { attr, nodeBackend, tf, type HostTensor, type Precision, type Tensor } from '../graph/index.js';
 import { dtypeOf, floats, largestDifference, numbersOf, sample, stage } from '../graph/testing.js';
 import { activations } from './activations.js';
-import { addLayerNorm, attention, dense, layerNorm, product, seededDropout } from './layers.js';
+import {
+  addLayerNorm,
+  attention,
+  dense,
+  joinedAttention,
+  joinsAttention,
+  layerNorm,
+  product,
+  seededDropout,
+  type Three,
+} from './layers.js';
 
 type Layer = (...inputs: Tensor[]) => Tensor;
 
@@ -35,6 +45,38 @@ const attentionOf = (batch: number, heads: number, queries: number, length: numb
     ops: ['T4Attention', 'T4AttentionGrad'],
   };
 };
+
+/** Of states to themselves, all else from what they are multiplied with. */
+const joinedAttentionOf = (batch: number, heads: number, length: number, width: number): Layers => {
+  const padding = paddingOf(batch, length);
+  const hidden = heads * width;
+  return {
+    title: `joined attention of ${length} tokens, ${heads} heads of ${width}`,
+    layer: (states, ...given) => {
+      const [bias, dropout] = [tf.tensor(padding.data, [...padding.shape]), seededDropout(dropoutSeed())];
+      const [kernels, biases] = [given.slice(0, 3), given.slice(3)] as unknown as [Three, Three];
+      if (joinsAttention({ weights: () => states, dropout, hasGradient: true })) {
+        return joinedAttention(states, kernels, biases, bias, heads, dropout, 0.1);
+      }
+      const [query, key, value] = kernels.map((kernel, i) => dense(states, kernel, biases[i]!));
+      return attention(query!, key!, value!, bias, heads, dropout, 0.1);
+    },
+    inputs: [
+      // The gradient of the key's bias is 0 but for roundings: sums of terms that cancel, which have to be small.
+      small([batch * length, hidden], 1),
+      ...[2, 3, 4].map((seed) => small([hidden, hidden], seed)),
+      ...[5, 6, 7].map((seed) => small([hidden], seed)),
+    ],
+    ops: ['T4JoinColumns', 'T4JoinedAttention', 'T4JoinedAttentionGrad', 'T4BiasGrad', 'T4SplitColumns'],
+  };
+};
+
+/** So small that no probability is nearly 1. */
+const small = (shape: readonly number[], seed: number): HostTensor =>
+  floats(
+    shape,
+    numbersOf(sample(shape, seed)).map((x) => x / 8),
+  );
 
 /** Widths with and without a remainder of 16, rows that do and do not fill a thread's share. */
 const shapes: readonly (readonly [number, number])[] = [
@@ -77,6 +119,8 @@ const cases: readonly Layers[] = [
   attentionOf(1, 2, 150, 150, 64),
   attentionOf(2, 2, 40, 40, 33, 0),
   attentionOf(1, 2, 300, 300, 16),
+  joinedAttentionOf(2, 4, 11, 8),
+  joinedAttentionOf(3, 3, 40, 16),
 ];
 
 /** The layer's result, and its gradients when the result is weighted unevenly. */
@@ -137,12 +181,6 @@ describe('a fused layer', () => {
       inputs: [sample([rows, 24]), first, bias, second],
     };
   };
-  /** So small that no probability is nearly 1. */
-  const small = (shape: readonly number[], seed: number): HostTensor =>
-    floats(
-      shape,
-      numbersOf(sample(shape, seed)).map((x) => x / 8),
-    );
   /** Attention to itself, with a product before each of its inputs and behind it. */
   const attentionBetweenProducts = (batch: number, heads: number, length: number, width: number) => {
     const given = attentionOf(batch, heads, length, length, width);
@@ -158,6 +196,7 @@ describe('a fused layer', () => {
       ],
     };
   };
+  const joinedAttention33 = joinedAttentionOf(2, 4, 33, 8);
   const narrowCases = [
     { title: 'gelu', ...denseOf(33, 37, activations.gelu), ops: ['T4Gelu', 'T4GeluGrad', 'T4BiasGrad'] },
     { title: 'gelu_new', ...denseOf(40, 48, activations.gelu_new), ops: ['T4Gelu', 'T4GeluGrad'] },
@@ -171,6 +210,11 @@ describe('a fused layer', () => {
     attentionBetweenProducts(3, 3, 7, 5),
     attentionBetweenProducts(2, 2, 65, 7),
     attentionBetweenProducts(1, 2, 200, 64),
+    {
+      ...joinedAttention33,
+      layer: (out: Tensor, ...given: Tensor[]) => product(joinedAttention33.layer(...given), out),
+      inputs: [small([32, 8], 8), ...joinedAttention33.inputs],
+    },
   ];
   for (const { title, ops, ...given } of narrowCases) {
     it(`${title} between products is computed on bfloat16 values`, () => {

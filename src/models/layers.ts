@@ -26,6 +26,8 @@ export type Weights = (name: string) => Tensor;
 export interface Pass {
   readonly weights: Weights;
   readonly dropout: Dropout;
+  /** Whether there is a gradient, for which some things pay that do not where there is none; absent: no. */
+  readonly hasGradient?: boolean;
   /** Whether layers keep nothing but their inputs for the backward pass, which computes them again; absent: no. */
   readonly recompute?: boolean;
 }
@@ -217,13 +219,8 @@ function fusedAttention(
   dropout: Dropout,
   rate: number,
 ): Tensor {
-  const seed = dropout.nextSeed(rate);
-  const settings = {
-    heads,
-    scale: Math.sqrt(heads / query.shape[1]!),
-    threshold: seed === undefined ? 0 : thresholdOf(rate),
-  };
-  const inputs = [query, key, value, bias, seed ?? tf.tensor1d([0, 0], 'int32')] as const;
+  const { settings, seed } = fusedSettings(query.shape[1]!, heads, dropout, rate);
+  const inputs = [query, key, value, bias, seed] as const;
   return differentiable(
     [query, key, value],
     (save) => {
@@ -234,6 +231,60 @@ function fusedAttention(
     (dy, [q, k, v, b, s, statistics]) => fused.attentionGrad(dy, [q!, k!, v!, b!, s!], statistics!, settings),
   );
 }
+
+function fusedSettings(hidden: number, heads: number, dropout: Dropout, rate: number) {
+  const seed = dropout.nextSeed(rate);
+  const threshold = seed === undefined ? 0 : thresholdOf(rate);
+  return {
+    settings: { heads, scale: Math.sqrt(heads / hidden), threshold },
+    seed: seed ?? tf.tensor1d([0, 0], 'int32'),
+  };
+}
+
+/**
+ * Whether `joinedAttention` can be had, and pays: to put the kernels side by side costs a copy of them, which a large batch
+ * is worth.
+ */
+export const joinsAttention = ({ hasGradient }: Pass): boolean => hasGradient === true && fused.isFusing();
+
+/** Kernels [H, H] and biases [H] of query, key and value. */
+export type Three = readonly [query: Tensor, key: Tensor, value: Tensor];
+
+/**
+ * `attention` of states to themselves, whose query, key and value are one product.
+ *
+ * @param states [N, H]
+ * @returns [N, H]
+ */
+export function joinedAttention(
+  states: Tensor,
+  kernels: Three,
+  biases: Three,
+  bias: Tensor,
+  heads: number,
+  dropout: Dropout,
+  rate: number,
+): Tensor {
+  const joined = dense(states, sideBySide(kernels), sideBySide(biases)); // [N, 3 H]
+  const { settings, seed } = fusedSettings(states.shape[1]!, heads, dropout, rate);
+  const inputs = [joined, bias, seed] as const;
+  return differentiable(
+    [joined],
+    (save) => {
+      const { context, statistics } = fused.joinedAttention(inputs, settings);
+      save([...inputs, statistics]);
+      return context;
+    },
+    (dy, [j, b, s, statistics]) => [fused.joinedAttentionGrad(dy, [j!, b!, s!], statistics!, settings)],
+  );
+}
+
+const sideBySide = (parts: Three): Tensor =>
+  differentiable(
+    [...parts],
+    () => fused.joinColumns(parts),
+    (dy) => fused.splitColumns(dy),
+  );
 
 /** query [B, A, Q, D] times key [B, A, S, D] -> [B, A, Q, S]. */
 const similaritiesOfHeads = (query: Tensor, key: Tensor): Tensor =>

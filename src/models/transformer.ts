@@ -1,7 +1,18 @@
 import { recomputed, tf, type Tensor } from '../graph/index.js';
 import { activations } from './activations.js';
 import type { ActivationName } from './activation-names.js';
-import { addLayerNorm, attention, dense, embedding, firstRows, layerNorm, type Pass } from './layers.js';
+import {
+  addLayerNorm,
+  attention,
+  dense,
+  embedding,
+  firstRows,
+  joinedAttention,
+  joinsAttention,
+  layerNorm,
+  type Pass,
+  type Three,
+} from './layers.js';
 import { denseVariables, layerNormVariables, type VariableSpec } from './variables.js';
 
 /**
@@ -106,7 +117,11 @@ function recomputedLayer(scopes: LayerScopes, settings: LayerSettings, pass: Pas
   const sameMasks = pass.dropout.copy();
   return recomputed(states, names.map(pass.weights), [bias], (input, values, [padding], isRepeated) => {
     const weights = new Map(names.map((name, i) => [name, values[i]!]));
-    const own = { weights: (name: string) => weights.get(name)!, dropout: isRepeated ? sameMasks : pass.dropout };
+    const own = {
+      ...pass,
+      weights: (name: string) => weights.get(name)!,
+      dropout: isRepeated ? sameMasks : pass.dropout,
+    };
     return fullLayer(scopes, settings, own, input, padding!);
   });
 }
@@ -147,6 +162,15 @@ function selfAttention(
   states: Tensor,
   bias: Tensor,
 ): Tensor {
+  const { query: ofQuery, key: ofKey, value: ofValue } = scopes;
+  if (queries === states && joinsAttention(pass)) {
+    const three = (name: string): Three => [
+      pass.weights(`${ofQuery}/${name}`),
+      pass.weights(`${ofKey}/${name}`),
+      pass.weights(`${ofValue}/${name}`),
+    ];
+    return joinedAttention(states, three('kernel'), three('bias'), bias, heads, pass.dropout, attentionRate);
+  }
   const query = linear(pass, scopes.query, queries);
   const key = linear(pass, scopes.key, states);
   const value = linear(pass, scopes.value, states);

@@ -54,7 +54,7 @@ function slopesOf(
   const logits = (pass: Pass): Tensor => network.logits(pass, encoderInputsOf(inputs));
   // Each pass that is asked for goes on with masks of its own.
   const lossAt = (weights: Weights): Tensor => {
-    const pass = { weights, dropout, recompute };
+    const pass = { weights, dropout, recompute, hasGradient: true };
     if (rDrop > 0) return repeatedLoss(network, () => logits(pass), labels, weights, rDrop);
     return network.loss(logits(pass), labels, weights);
   };
@@ -64,6 +64,7 @@ function slopesOf(
   if (adversary !== undefined) return adversarialSlopes(lossAt, step, adversary);
   if (gradientPenalty > 0) return penalisedSlopes(lossAt, step, gradientPenalty);
   if (virtualAdversary === undefined) return differentiate(lossAt, values, trained);
-  const sameMasks = (weights: Weights): Tensor => logits({ weights, dropout: dropout.copy(), recompute });
+  const sameMasks = (weights: Weights): Tensor =>
+    logits({ weights, dropout: dropout.copy(), recompute, hasGradient: true });
   return virtualSlopes(network, sameMasks, labels, step, virtualAdversary, seed);
 }
