@@ -280,15 +280,26 @@ static void LayerNorm(const T* x, const float* residual, const float* gamma, con
   }
 }
 
-/** `dgamma` and `dbeta` [width] get the sums over these rows; `dx` may be `dy`. */
-static void LayerNormGrad(const float* dy, const float* normal, const float* inverse, const float* gamma, float* dx,
-                          float* dgamma, float* dbeta, int64_t width, int64_t begin, int64_t end) {
+/** Of dy + more; `more` may be null. `dgamma` and `dbeta` [width] get the sums over these rows; `dx` may be `dy`. */
+template <typename T>
+static void LayerNormGrad(const float* dy, const T* more, const float* normal, const float* inverse,
+                          const float* gamma, float* dx, float* dgamma, float* dbeta, int64_t width, int64_t begin,
+                          int64_t end) {
   const int64_t whole = width - width % kLanes;
   const float share = 1.0f / static_cast<float>(width);
   std::memset(dgamma, 0, static_cast<size_t>(width) * sizeof(float));
   std::memset(dbeta, 0, static_cast<size_t>(width) * sizeof(float));
   for (int64_t row = begin; row < end; row++) {
     const float* d = dy + row * width;
+    float* to = dx + row * width;
+    if (more) {
+      const T* m = more + row * width;
+      for (int64_t i = 0; i < whole; i += kLanes) Store(to + i, Load(d + i) + Load(m + i));
+      if (whole < width) {
+        StorePart(to + whole, LoadPart(d + whole, width - whole) + LoadPart(m + whole, width - whole), width - whole);
+      }
+      d = to;
+    }
     const float* n = normal + row * width;
     Floats sums = All(0);
     Floats products = All(0);
@@ -312,7 +323,6 @@ static void LayerNormGrad(const float* dy, const float* normal, const float* inv
     }
     const float mean = sum * share;
     const float projection = product * share;
-    float* to = dx + row * width;
     for (int64_t i = 0; i < whole; i += kLanes) {
       const Floats v = Load(d + i) * Load(gamma + i) - All(mean) - Load(n + i) * All(projection);
       Store(to + i, v * All(inverse[row]));
@@ -494,7 +504,8 @@ T4_INLINE void AdamWLanes(const AdamWConstants& c, const Floats& gradient, Float
 }
 
 /** Each output may be its input. */
-static void AdamW(const AdamWConstants& c, const float* const state[3], const float* gradient, float* const next[3],
+template <typename T>
+static void AdamW(const AdamWConstants& c, const float* const state[3], const T* gradient, float* const next[3],
                   int64_t begin, int64_t end) {
   int64_t i = begin;
   for (; i + kLanes <= end; i += kLanes) {
@@ -602,6 +613,15 @@ static void MoveAverage(const float* average, const float* value, float share, f
   for (; i < end; i++) next[i] = average[i] + share * (value[i] - average[i]);
 }
 
+template <typename T>
+static float SquaresOf(const T* x, int64_t begin, int64_t end) {
+  Floats squares = All(0);
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) squares += Load(x + i) * Load(x + i);
+  if (i < end) squares += LoadPart(x + i, end - i) * LoadPart(x + i, end - i);
+  return Sum(squares);
+}
+
 /** `count` elements, of one type or from one to the other. */
 template <typename In, typename Out>
 static void Copy(const In* from, Out* to, int64_t count) {
@@ -616,10 +636,10 @@ template <typename T>
 static constexpr KernelsOf<T> TypedKernels() {
   return {Gelu<T>,    GeluGrad<T>, LayerNorm<T>,
           BiasGrad<T>, Dropout<T>, DropoutGrad<T, float>, DropoutGrad<T, Bfloat16>,
-          Attention<T>, AttentionGrad<T>, Copy<float, T>, Copy<T, float>};
+          Attention<T>, AttentionGrad<T>, LayerNormGrad<T>, AdamW<T>, SquaresOf<T>, Copy<float, T>, Copy<T, float>};
 }
 
-static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), LayerNormGrad, AdamW,
-                                AdamWRows, SquaresOfRows, MoveAverage, DrawKept};
+static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), AdamWRows, SquaresOfRows, MoveAverage,
+                                DrawKept};
 
 #undef T4_INLINE

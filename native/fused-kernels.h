@@ -83,6 +83,11 @@ struct KernelsOf {
   void (*attention)(const AttentionHead<T>& head, T* context, float* statistics);
   void (*attentionGrad)(const AttentionHead<T>& head, const T* dContext, const float* statistics, T* dQuery, T* dKey,
                         T* dValue);
+  void (*layerNormGrad)(const float* dy, const T* more, const float* normal, const float* inverse, const float* gamma,
+                        float* dx, float* dgamma, float* dbeta, int64_t width, int64_t begin, int64_t end);
+  void (*adamW)(const AdamWConstants& constants, const float* const state[3], const T* gradient, float* const next[3],
+                int64_t begin, int64_t end);
+  float (*squares)(const T* x, int64_t begin, int64_t end);
   void (*copyFromFloat)(const float* from, T* to, int64_t count);
   void (*copyToFloat)(const T* from, float* to, int64_t count);
 };
@@ -90,10 +95,6 @@ struct KernelsOf {
 struct Kernels {
   KernelsOf<float> float32;
   KernelsOf<Bfloat16> bfloat16;
-  void (*layerNormGrad)(const float* dy, const float* normal, const float* inverse, const float* gamma, float* dx,
-                        float* dgamma, float* dbeta, int64_t width, int64_t begin, int64_t end);
-  void (*adamW)(const AdamWConstants& constants, const float* const state[3], const float* gradient,
-                float* const next[3], int64_t begin, int64_t end);
   void (*adamWRows)(const AdamWConstants& constants, const float* const state[3], const float* gradients,
                     const TokensOfRows& tokens, float* const next[3], int64_t width, int64_t begin, int64_t end);
   float (*squaresOfRows)(const float* gradients, const int32_t* ids, const TokensOfRows& tokens, int64_t width,

@@ -276,25 +276,31 @@ void AddLayerNorm(void* kernel, TF_OpKernelContext* given) {
   if (context.ok()) LayerNorm(context, Of(kernel), x, &residual, 2, {0, 1});
 }
 
+/** With `adds` a second gradient of the output comes after the first. */
+template <bool adds>
 void LayerNormGrad(void*, TF_OpKernelContext* given) {
   Context context(given);
   const Tensor dy = context.Input(0);
-  const Tensor normal = context.Input(1);
-  const Tensor inverse = context.Input(2);
-  const Tensor gamma = context.Input(3);
+  const Tensor more = adds ? context.Input(1) : Tensor();
+  const Tensor normal = context.Input(1 + adds);
+  const Tensor inverse = context.Input(2 + adds);
+  const Tensor gamma = context.Input(3 + adds);
   if (!context.ok()) return;
   const int64_t width = dy.width();
   const int64_t rows = dy.rows();
   context.Require(normal.size() == dy.size() && inverse.size() == rows && gamma.size() == width,
                   "normal, inverse and gamma must fit dy");
+  context.Require(!adds || more.size() == dy.size(), "the gradients must be of one shape");
   const Tensor dx = context.OutputLike(0, dy, {0});
   const Tensor dgamma = context.Output(1, {width});
   const Tensor dbeta = context.Output(2, {width});
   if (!context.ok()) return;
   std::vector<float> sums(static_cast<size_t>(2 * width));
-  SumRows(rows, width, 2 * width, sums.data(), [&](float* to, int64_t begin, int64_t end) {
-    kernels.layerNormGrad(dy.floats(), normal.floats(), inverse.floats(), gamma.floats(), dx.floats(), to, to + width,
-                          width, begin, end);
+  ByType(more, [&](const auto& typed, auto* zero) {
+    SumRows(rows, width, 2 * width, sums.data(), [&](float* to, int64_t begin, int64_t end) {
+      typed.layerNormGrad(dy.floats(), Elements(more, zero), normal.floats(), inverse.floats(), gamma.floats(),
+                          dx.floats(), to, to + width, width, begin, end);
+    });
   });
   std::copy(sums.begin(), sums.begin() + width, dgamma.floats());
   std::copy(sums.begin() + width, sums.end(), dbeta.floats());
@@ -597,8 +603,10 @@ void AdamW(void* kernel, TF_OpKernelContext* given) {
   const AdamWStep step = AdamWStepOf(context, Of(kernel), 4);
   context.Require(gradient.size() == step.weight.size(), "weight and gradient must be of one shape");
   if (!context.ok()) return;
-  Share(gradient.size(), kGrain, [&](int64_t begin, int64_t end) {
-    kernels.adamW(step.constants, step.state, gradient.floats(), step.next, begin, end);
+  ByType(gradient, [&](const auto& typed, auto* zero) {
+    Share(gradient.size(), kGrain, [&](int64_t begin, int64_t end) {
+      typed.adamW(step.constants, step.state, Elements(gradient, zero), step.next, begin, end);
+    });
   });
 }
 
@@ -636,6 +644,18 @@ void AdamWRows(void* kernel, TF_OpKernelContext* given) {
   Share(rows, RowsOfGrain(width), [&](int64_t begin, int64_t end) {
     kernels.adamWRows(step.constants, step.state, gradients.floats(), tokens.lists(), step.next, width, begin, end);
   });
+}
+
+void L2Loss(void*, TF_OpKernelContext* given) {
+  Context context(given);
+  const Tensor x = context.Input(0);
+  const Tensor loss = context.Output(0, {});
+  if (!context.ok()) return;
+  ByType(x, [&](const auto& typed, auto* zero) {
+    SumRows(x.size(), 1, 1, loss.floats(),
+            [&](float* to, int64_t begin, int64_t end) { *to = typed.squares(Elements(x, zero), begin, end); });
+  });
+  *loss.floats() /= 2;
 }
 
 void RowsL2Loss(void*, TF_OpKernelContext* given) {
@@ -726,7 +746,13 @@ const std::vector<Op> ops = {
      {"dy: float", "normal: float", "inverse: float", "gamma: float"},
      {"dx: float", "dgamma: float", "dbeta: float"},
      {},
-     LayerNormGrad,
+     LayerNormGrad<false>,
+     LikeFirst<>},
+    {"T4LayerNormGradOfSum",
+     {"dy: float", "more: T", "normal: float", "inverse: float", "gamma: float"},
+     {"dx: float", "dgamma: float", "dbeta: float"},
+     {kType},
+     LayerNormGrad<true>,
      LikeFirst<>},
     {"T4Dropout",
      {"x: T", "seed: int32"},
@@ -767,10 +793,10 @@ const std::vector<Op> ops = {
     {"T4JoinColumns", {"a: float", "b: float", "c: float"}, {"joined: T"}, {kType}, JoinColumns, Unknown},
     {"T4SplitColumns", {"joined: T"}, {"a: float", "b: float", "c: float"}, {kType}, SplitColumns, Unknown},
     {"T4AdamW",
-     {"weight: float", "first: float", "second: float", "gradient: float", "gradient_factor: float",
+     {"weight: float", "first: float", "second: float", "gradient: T", "gradient_factor: float",
       "step_size: float", "epsilon: float", "decay_factor: float"},
      {"new_weight: float", "new_first: float", "new_second: float"},
-     {"beta1: float", "beta2: float"},
+     {"beta1: float", "beta2: float", kType},
      AdamW,
      LikeFirst<1, 2>},
     {"T4AdamWRows",
@@ -780,6 +806,7 @@ const std::vector<Op> ops = {
      {"beta1: float", "beta2: float"},
      AdamWRows,
      LikeFirst<1, 2>},
+    {"T4L2Loss", {"x: T"}, {"loss: float"}, {kType}, L2Loss, Scalar},
     {"T4RowsL2Loss", {"gradients: float", "ids: int32", "rows: int32"}, {"loss: float"}, {}, RowsL2Loss, Scalar},
     {"T4MoveAverage",
      {"average: float", "value: float", "share: float"},

@@ -147,6 +147,9 @@ export function dropout(x: Tensor, seed: Tensor, threshold: number, axis: number
 export const dropoutGrad = (dy: Tensor, kept: Tensor, threshold: number): Tensor =>
   call('T4DropoutGrad', [int('threshold', threshold)], [dy, kept])[0]!;
 
+/** Half the sum of squares, a scalar. Any shape. */
+export const l2Loss = (x: Tensor): Tensor => call('T4L2Loss', [], [x])[0]!;
+
 /** What a step of AdamW is told besides the tensors: `gradientFactor`, a scalar, and the optimizer's factors, scalars. */
 export interface AdamWFactors {
   readonly gradientFactor: Tensor;

@@ -7,6 +7,7 @@ import { attr, type Attrs, type GraphNode } from './node.js';
 import { dropUnusedOutputs } from './fused-ops.js';
 import { keepReachable, rename, shareEqualNodes, useBfloat16Products } from './passes.js';
 import { handleNode, Recorder, type Reference, type Variable } from './recorder.js';
+import { sumInLayerNorms } from './layer-norm-sums.js';
 import { useRowGradients } from './row-gradients.js';
 import { saverNodes } from './saver.js';
 import type { Port, Signature } from './signature.js';
@@ -117,7 +118,7 @@ function rewritten(
   { nodes, signature }: { readonly nodes: readonly GraphNode[]; readonly signature: Signature },
   { precision, fused = false }: ProgramSpec,
 ): readonly GraphNode[] {
-  const exact = fused ? useRowGradients(nodes) : nodes;
+  const exact = fused ? sumInLayerNorms(useRowGradients(nodes)) : nodes;
   if (precision !== 'bf16') return exact;
   const products = useBfloat16Products(exact);
   const returned = Object.values(signature.outputs).map(({ tensor }) => tensor);

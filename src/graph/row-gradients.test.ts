@@ -13,7 +13,7 @@ const rowsOf = (count: number): GraphNode =>
   node('rows', 'Const', [], { value: attr.tensor('int32', [], Int32Array.of(count)) });
 const sum = (inputs = ['dy', 'ids', 'rows']): GraphNode =>
   node('sum', 'UnsortedSegmentSum', inputs, { T: attr.type('float32') });
-const norm = node('norm', 'L2Loss', ['sum', '^x'], { T: attr.type('float32') });
+const norm = node('norm', 'T4L2Loss', ['sum', '^x']);
 const betas = { beta1: attr.float(0.9), beta2: attr.float(0.99) };
 const adamW = (inputs = ['w', 'm', 'v', 'sum:0', 'f', 's', 'e', 'd', '^norm']): GraphNode =>
   node('step', 'T4AdamW', inputs, betas);

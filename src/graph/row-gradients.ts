@@ -14,7 +14,7 @@ const fewestRows = 4096;
  * computed of the gradients of the N tokens, [N, H], and their ids, [N]. A row that no id names is decayed and moved by its
  * moments as before.
  *
- *   T4RowsL2Loss(gradients, ids, V) = L2Loss(UnsortedSegmentSum(gradients, ids, V)), to rounding
+ *   T4RowsL2Loss(gradients, ids, V) = T4L2Loss(UnsortedSegmentSum(gradients, ids, V)), to rounding
  *   T4AdamWRows(..., gradients, ids, ...) = T4AdamW(..., UnsortedSegmentSum(gradients, ids, V), ...), to the bit
  *
  * @param nodes of a function that may hold the ops of fused-ops.ts
@@ -26,7 +26,7 @@ export function useRowGradients(nodes: readonly GraphNode[]): GraphNode[] {
     const place = node.inputs.findIndex((input) => sums.has(nodeOf(input)));
     if (place < 0) return [node];
     const [gradients, ids, rows, ...waits] = sums.get(nodeOf(node.inputs[place]!))!.inputs;
-    if (node.op === 'L2Loss') {
+    if (node.op === 'T4L2Loss') {
       const inputs = [gradients!, ids!, rows!, ...node.inputs.slice(1), ...waits];
       return [{ ...node, op: 'T4RowsL2Loss', inputs, attrs: {} }];
     }
@@ -53,4 +53,4 @@ function rowSums(nodes: readonly GraphNode[]): Map<string, GraphNode> {
   return new Map(nodes.filter(canBeRows).map((node) => [node.name, node]));
 }
 
-const takesRows = ({ node: { op }, place }: Reader): boolean => op === 'L2Loss' || (op === 'T4AdamW' && place === 3);
+const takesRows = ({ node: { op }, place }: Reader): boolean => op === 'T4L2Loss' || (op === 'T4AdamW' && place === 3);

@@ -275,6 +275,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   T4AttentionGrad: (inputs) => [0, 1, 2].map((i) => withoutValues(input(inputs, i))),
   T4Dropout: (inputs) => [withoutValues(input(inputs, 0)), { shape: input(inputs, 0).shape, dtype: 'bool' }],
   T4DropoutGrad: unary,
+  T4L2Loss: scalarOf,
   T4AdamW: (inputs) => [0, 1, 2].map((i) => withoutValues(input(inputs, i))),
   T4MoveAverage: unary,
   BiasAddGrad: (inputs) => [{ shape: input(inputs, 0).shape.slice(-1), dtype: input(inputs, 0).dtype }],

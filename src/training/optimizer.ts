@@ -1,4 +1,5 @@
 import { tf, type Tensor, type Variable, type VariableScope } from '../graph/index.js';
+import { isFusing, l2Loss as fusedL2Loss } from '../graph/fused-ops.js';
 import { addN, l2Loss } from '../graph/ops.js';
 
 /** A weight that a step changes. */
@@ -36,7 +37,7 @@ export const factorInput = (factor: string): string => `optimizer_${factor}`;
 
 /** sqrt of the sum of squares over all tensors together, a scalar. */
 export function globalNorm(tensors: readonly Tensor[]): Tensor {
-  return tf.sqrt(tf.mul(addN(tensors.map(l2Loss)), 2));
+  return tf.sqrt(tf.mul(addN(tensors.map(isFusing() ? fusedL2Loss : l2Loss)), 2));
 }
 
 /** min(1, maxNorm / (norm + 1e-6)), which gradients of that norm are multiplied by in `torch.nn.utils.clip_grad_norm_`. */
