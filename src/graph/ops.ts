@@ -49,7 +49,7 @@ export function l2Loss(x: Tensor): Tensor {
   return backend().executeSingleOutput('L2Loss', [type('T', x.dtype)], [x]);
 }
 
-/** The sum of tensors of one shape. */
+/** The sum of tensors of one shape. TensorFlow chooses which it begins with, from run to run: of three or more the last digits may differ. */
 export function addN(tensors: readonly Tensor[]): Tensor {
   const count: OpAttr = { name: 'N', type: binding.TF_ATTR_INT, value: tensors.length };
   return backend().executeSingleOutput('AddN', [count, type('T', 'float32')], [...tensors]);

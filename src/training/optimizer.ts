@@ -1,6 +1,6 @@
 import { tf, type Tensor, type Variable, type VariableScope } from '../graph/index.js';
 import { isFusing, l2Loss as fusedL2Loss } from '../graph/fused-ops.js';
-import { addN, l2Loss } from '../graph/ops.js';
+import { l2Loss } from '../graph/ops.js';
 
 /** A weight that a step changes. */
 export interface WeightUpdate {
@@ -37,7 +37,9 @@ export const factorInput = (factor: string): string => `optimizer_${factor}`;
 
 /** sqrt of the sum of squares over all tensors together, a scalar. */
 export function globalNorm(tensors: readonly Tensor[]): Tensor {
-  return tf.sqrt(tf.mul(addN(tensors.map(isFusing() ? fusedL2Loss : l2Loss)), 2));
+  // Not AddN: it begins with an input that nobody else holds any more, and who still holds the latest is a matter of threads,
+  // so that the same step would have other last digits from run to run.
+  return tf.sqrt(tf.mul(tf.sum(tf.stack(tensors.map(isFusing() ? fusedL2Loss : l2Loss))), 2));
 }
 
 /** min(1, maxNorm / (norm + 1e-6)), which gradients of that norm are multiplied by in `torch.nn.utils.clip_grad_norm_`. */

@@ -68,3 +68,11 @@ describe('the first weights', () => {
     expect(query).not.to.deep.equal(key);
   });
 });
+
+describe('a training step', () => {
+  it('has no sum whose order is a matter of threads', () => {
+    const { nodes } = trainingProgram({ network, precision: 'bf16', optimizer, maxGradNorm: 1 });
+    const ops = new Set(nodes.map(({ op }) => op));
+    expect(ops).to.include('Sum').and.not.include('AddN');
+  });
+});
