@@ -2,10 +2,10 @@ import { expect } from 'chai';
 import { createPeak, measurePeak } from './peak.js';
 
 describe("the machine's peak", () => {
-  it('is the fastest of what is measured after two seconds of steps, and each time after twice as many', () => {
+  it('is the fastest of what is measured after two seconds of steps, and each time after four times as many', () => {
     const speeds = [200, 400, 300];
     const peak = createPeak(() => speeds.shift()!);
-    const shares = [1.9, 0.1, 1.9, 0.1, 3.9, 0.2, 7].map((seconds) => {
+    const shares = [1.9, 0.1, 5.9, 0.1, 23.9, 0.2, 95].map((seconds) => {
       peak.after(seconds);
       return peak.share(100);
     });

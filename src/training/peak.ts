@@ -12,9 +12,9 @@ const chains: Readonly<Record<Device['kind'], ProductChain>> = {
   gpu: { rows: 4096, width: 4096, count: 32 },
 };
 
-const measuredSeconds = 0.15;
+const measuredSeconds = 0.05;
 
-/** Floating-point operations a second of the fastest of the products that 0.15 seconds suffice for, and of two at least. */
+/** Floating-point operations a second of the fastest of the products that 0.05 seconds suffice for. */
 export function measurePeak(kind: Device['kind'], precision: Precision): number {
   const chain = chains[kind];
   const session = openSession(productProgram(chain, precision));
@@ -39,13 +39,17 @@ function shortestRun(session: Session): number {
   return shortest / 1000;
 }
 
-/** Seconds of steps before the machine is measured, so that it costs no run more than a tenth, and short ones nothing. */
+/**
+ * Seconds of steps before the machine is measured, and how many times as long they take until it is measured again: it
+ * costs no run more than a twentieth, long ones less, and short ones nothing.
+ */
 const measuredAfter = 2;
+const measuredAgainAfter = 4;
 
 export interface Peak {
   /**
-   * Measures the machine where the steps of this sitting have taken long enough, and again whenever they have taken twice
-   * as long: the fastest counts, since something else may have been at work. @param seconds of a step
+   * Measures the machine where the steps of this sitting have taken long enough, and again whenever they have taken four
+   * times as long: the fastest counts, since something else may have been at work. @param seconds of a step
    */
   after(seconds: number): void;
   /** What share of the peak a speed in floating-point operations a second is; undefined: not known (yet). */
@@ -62,7 +66,7 @@ export function createPeak(measure: () => number): Peak {
       trained += seconds;
       if (trained < next) return;
       peak = Math.max(peak, measure());
-      next = 2 * trained;
+      next = measuredAgainAfter * trained;
     },
     share: (speed) => (peak === 0 || Number.isNaN(speed) ? undefined : speed / peak),
   };
