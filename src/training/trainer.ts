@@ -152,9 +152,6 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
   const flopsOf = productFlops(program, 'train');
   const flopsOfEarlier = gradientAccumulation > 1 ? productFlops(program, 'accumulate') : undefined;
   const valueGroups = emaDecay > 0 ? ['weights', 'averages'] : ['weights'];
-  const save = (path: string, group: string): void => {
-    run(`save/${group}`, { path: text(`${path}/${group}`) }, { kind: 'save', path });
-  };
   const restore = (path: string, group: string): void => {
     run(`restore/${group}`, { path: text(`${path}/${group}`) }, { kind: 'restore', path });
   };
@@ -224,7 +221,12 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
     // Sums of gradients are 0 between two steps.
     checkpointBytes: bytesOf(program.variables.filter(({ name }) => !isSum(name))),
     save(folder) {
-      for (const group of [...valueGroups, 'moments']) save(folder, group);
+      // Together, each has a thread of its own.
+      const calls = [...valueGroups, 'moments'].map((group) => ({
+        name: `save/${group}`,
+        inputs: { path: text(`${folder}/${group}`) },
+      }));
+      runTogether(session, calls, { kind: 'save', path: folder });
     },
     restore(folder) {
       for (const group of [...valueGroups, 'moments']) restore(folder, group);
