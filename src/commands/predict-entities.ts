@@ -4,7 +4,6 @@ import { wordSplitter } from '../data/word-splitter.js';
 import { predictWords } from '../training/entity-evaluation.js';
 import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
 import { UserError } from '../errors.js';
-import { batchTokens } from './predict-batches.js';
 import { columnsOf, inputFormatOf } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import type { LoadedPredictor, Predictor } from './predictor.js';
@@ -31,7 +30,7 @@ export function entityPredictor(model: FinishedModel, options: PredictOptions): 
 function load(finished: FinishedModel, precision: 'fp32' | 'bf16'): LoadedPredictor {
   const { tokenizer, labels, maxLength, card } = finished;
   const model = loadFinishedModel(finished, precision);
-  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId, batchTokens: batchTokens() };
+  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId };
   const wordsOf = wordSplitter(card?.words, tokenizer);
   return {
     async answer(examples, onBatch) {

@@ -5,7 +5,6 @@ import { predictDataset } from '../training/evaluate.js';
 import { loadFinishedModel, type FinishedModel } from '../training/finished-model.js';
 import { labelAnswer } from '../training/label-evaluation.js';
 import { labelSetAnswer, predictLabelSets } from '../training/label-set-evaluation.js';
-import { batchTokens } from './predict-batches.js';
 import { columnsOf, inputFormatOf } from './input-columns.js';
 import type { PredictOptions } from './options.js';
 import type { LoadedPredictor, Predictor } from './predictor.js';
@@ -39,7 +38,7 @@ function layoutOf({ card }: FinishedModel, options: PredictOptions): UnlabelledL
 function load(finished: FinishedModel, precision: 'fp32' | 'bf16'): LoadedPredictor {
   const { tokenizer, labels, threshold, maxLength } = finished;
   const model = loadFinishedModel(finished, precision);
-  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId, batchTokens: batchTokens() };
+  const settings = { numLabels: labels.length, padTokenId: tokenizer.padTokenId };
   let truncated = 0;
   return {
     async answer(examples, onBatch) {

@@ -41,7 +41,7 @@ export async function predictWords(
   predict: Predict,
   dataset: EncodedWords,
   sizes: readonly number[],
-  { numLabels, padTokenId, batchTokens }: PredictSettings,
+  { numLabels, padTokenId }: PredictSettings,
   onBatch?: OnBatch,
 ): Promise<WordPredictions | undefined> {
   const classes = sizes.map((words) => new Int32Array(words).fill(-1));
@@ -72,7 +72,6 @@ export async function predictWords(
       });
     },
     onBatch,
-    batchTokens,
   );
   return isWhole ? { classes, loss: labelled === 0 ? NaN : lossSum / labelled } : undefined;
 }

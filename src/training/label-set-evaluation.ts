@@ -56,7 +56,7 @@ export async function predictLabelSets(
   settings: PredictSettings,
   onBatch?: OnBatch,
 ): Promise<LabelSetPredictions | undefined> {
-  const { numLabels, padTokenId, batchTokens } = settings;
+  const { numLabels, padTokenId } = settings;
   const probabilities = new Float32Array(dataset.size * numLabels);
   let [lossSum, labelled] = [0, 0];
   const visit = ({ indices }: Batch, { logits }: Outputs): void => {
@@ -72,7 +72,7 @@ export async function predictLabelSets(
       }
     });
   };
-  const isWhole = await runBatches(predict, dataset, padTokenId, visit, onBatch, batchTokens);
+  const isWhole = await runBatches(predict, dataset, padTokenId, visit, onBatch);
   return isWhole ? { probabilities, loss: labelled === 0 ? NaN : lossSum / labelled } : undefined;
 }
 
