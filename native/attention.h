@@ -287,7 +287,7 @@ static void StoreRows(const float* values, int64_t valueRow, float factor, T* to
   }
 }
 
-/** A number that is no smaller than any of the bias of a place that is attended to. */
+/** A key of a smaller bias is hidden. */
 constexpr float kHidden = -1e8f;
 
 /**

@@ -221,7 +221,7 @@ export function openTrainer(program: Program, { optimizer, seed, ...options }: T
     // Sums of gradients are 0 between two steps.
     checkpointBytes: bytesOf(program.variables.filter(({ name }) => !isSum(name))),
     save(folder) {
-      // Together, each has a thread of its own.
+      // In one call: at the same time, where TF_NUM_INTEROP_THREADS allows more than one op.
       const calls = [...valueGroups, 'moments'].map((group) => ({
         name: `save/${group}`,
         inputs: { path: text(`${folder}/${group}`) },
