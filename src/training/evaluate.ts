@@ -1,7 +1,6 @@
 import { assembleBatch, type Batch } from '../data/batches.js';
 import type { EncodedDataset } from '../data/encode.js';
 import { planTokenBatches } from '../data/token-batches.js';
-import { nodeBackend } from '../graph/index.js';
 import type { Outputs } from './trainer.js';
 import type { Bar } from '../ui/reporter.js';
 
@@ -63,7 +62,13 @@ export const lengthMultiple = 8;
  * bfloat16 for a few tokens: with MiniLM in bf16, texts of 25 tokens take a fifth less time than in batches of 32. A GPU is
  * fastest where it has much to do at once.
  */
-const batchTokens = (): number => (nodeBackend.isUsingGpuDevice ? 16_384 : 2048);
+const batchTokens = { cpu: 2048, gpu: 16_384 };
+
+async function batchTokensHere(): Promise<number> {
+  // Not above: what only shows answers, as the server does, uses this file too and must not load TensorFlow.
+  const { nodeBackend } = await import('../graph/index.js');
+  return batchTokens[nodeBackend.isUsingGpuDevice ? 'gpu' : 'cpu'];
+}
 
 /** Called after each batch with the number of examples done; false ends the evaluation. */
 export type OnBatch = (done: number) => boolean | Promise<boolean>;
@@ -88,7 +93,8 @@ export async function runBatches(
   onBatch: OnBatch = () => true,
 ): Promise<boolean> {
   let done = 0;
-  for (const { indices, rows } of planTokenBatches(dataset, { tokens: batchTokens(), multipleOf: lengthMultiple })) {
+  const plan = { tokens: await batchTokensHere(), multipleOf: lengthMultiple };
+  for (const { indices, rows } of planTokenBatches(dataset, plan)) {
     const batch = assembleBatch(dataset, indices, { multipleOf: lengthMultiple, padTokenId, rows });
     visit(batch, predict(batch));
     done += indices.length;
