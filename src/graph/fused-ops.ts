@@ -100,7 +100,15 @@ export function attention(
   return { context: context!, statistics: statistics! };
 }
 
-/** The same of query, key and value that are side by side in one tensor, [B * S, 3 H]. */
+/** The gradients of query, key and value. */
+export const attentionGrad = (
+  dContext: Tensor,
+  inputs: AttentionInputs,
+  statistics: Tensor,
+  settings: AttentionSettings,
+): Tensor[] => call('T4AttentionGrad', attentionAttrs(settings), [...inputs, statistics, dContext]);
+
+/** `attention` of query, key and value that are side by side in one tensor, [B * S, 3 H]. */
 export function joinedAttention(
   inputs: JoinedInputs,
   settings: AttentionSettings,
@@ -109,7 +117,7 @@ export function joinedAttention(
   return { context: context!, statistics: statistics! };
 }
 
-/** The gradients of query, key and value, side by side. */
+/** Their gradients, side by side. */
 export const joinedAttentionGrad = (
   dContext: Tensor,
   inputs: JoinedInputs,
@@ -123,14 +131,6 @@ export const joinColumns = (parts: readonly [Tensor, Tensor, Tensor]): Tensor =>
 
 /** The opposite. */
 export const splitColumns = (joined: Tensor): Tensor[] => call('T4SplitColumns', [], [joined]);
-
-/** The gradients of query, key and value. */
-export const attentionGrad = (
-  dContext: Tensor,
-  inputs: AttentionInputs,
-  statistics: Tensor,
-  settings: AttentionSettings,
-): Tensor[] => call('T4AttentionGrad', attentionAttrs(settings), [...inputs, statistics, dContext]);
 
 /**
  * Dropout of x: each element is kept with probability 1 - threshold / 65536 and divided by it. The mask is that of

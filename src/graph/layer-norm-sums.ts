@@ -1,5 +1,5 @@
 import { nodeOf, type GraphNode } from './node.js';
-import { outputKey, readersOf } from './readers.js';
+import { awaitedOf, outputKey, readersOf } from './readers.js';
 
 const [add, gradient] = ['Add', 'T4LayerNormGrad'];
 
@@ -13,7 +13,7 @@ const [add, gradient] = ['Add', 'T4LayerNormGrad'];
 export function sumInLayerNorms(nodes: readonly GraphNode[]): GraphNode[] {
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const readers = readersOf(nodes);
-  const awaited = new Set(nodes.flatMap(({ inputs }) => inputs.filter((input) => input.startsWith('^')).map(nodeOf)));
+  const awaited = awaitedOf(nodes);
   const summed = new Set<string>();
   const rewritten = nodes.map((node) => {
     const sum = node.op === gradient ? byName.get(nodeOf(node.inputs[0]!)) : undefined;

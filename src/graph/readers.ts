@@ -1,4 +1,4 @@
-import type { GraphNode } from './node.js';
+import { nodeOf, type GraphNode } from './node.js';
 
 /** A node that takes another's output, and which of its inputs that is. */
 export interface Reader {
@@ -23,3 +23,7 @@ export function readersOf(nodes: readonly GraphNode[]): Map<string, Reader[]> {
   }
   return readers;
 }
+
+/** The names of the nodes that others wait for without taking an output. */
+export const awaitedOf = (nodes: readonly GraphNode[]): Set<string> =>
+  new Set(nodes.flatMap(({ inputs }) => inputs.filter((input) => input.startsWith('^')).map(nodeOf)));

@@ -1,5 +1,5 @@
 import { attr, nodeOf, type GraphNode } from './node.js';
-import { outputKey, readersOf, type Reader } from './readers.js';
+import { awaitedOf, outputKey, readersOf, type Reader } from './readers.js';
 
 /**
  * The fewest rows of a table whose gradient is kept as rows. A dense gradient is written, and read by the norm and by
@@ -39,7 +39,7 @@ export function useRowGradients(nodes: readonly GraphNode[]): GraphNode[] {
 function rowSums(nodes: readonly GraphNode[]): Map<string, GraphNode> {
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const readers = readersOf(nodes);
-  const awaited = new Set(nodes.flatMap(({ inputs }) => inputs.filter((input) => input.startsWith('^')).map(nodeOf)));
+  const awaited = awaitedOf(nodes);
   const isLarge = (rows: string): boolean => {
     const value = byName.get(nodeOf(rows))?.attrs.value;
     return value?.kind === 'tensor' && Number(value.values[0]) >= fewestRows;
