@@ -337,6 +337,9 @@ struct HeadSizes {
   int64_t keyWords;
   /** Of a block whose scores stay in the nearest caches; even, so that pairs of rows do not cross blocks. */
   int64_t blockRows;
+  HeadRows<T> query;
+  HeadRows<T> key;
+  HeadRows<T> value;
 
   explicit HeadSizes(const AttentionHead<T>& head)
       : keys(VisibleKeys(head.bias, head.keys)),
@@ -345,7 +348,10 @@ struct HeadSizes {
         widthWords((head.width + Word::kPerWord - 1) / Word::kPerWord),
         widthRow(RoundUp(widthWords, kLanes)),
         keyWords((keys + Word::kPerWord - 1) / Word::kPerWord),
-        blockRows(std::max<int64_t>(8, 16384 / keyColumns / 8 * 8)) {}
+        blockRows(std::max<int64_t>(8, 16384 / keyColumns / 8 * 8)),
+        query{head.query, head.queries, head.width, head.stride},
+        key{head.key, keys, head.width, head.stride},
+        value{head.value, keys, head.width, head.stride} {}
 };
 
 /** scores * scale + bias -> exponentials of their distance to the maximum; returns the two numbers that tell the row. */
@@ -388,9 +394,6 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
   typedef typename WordsOf<T>::Type Word;
   static thread_local Scratch scratch;
   const HeadSizes<T> sizes(head);
-  const HeadRows<T> query = {head.query, head.queries, head.width, head.stride};
-  const HeadRows<T> key = {head.key, sizes.keys, head.width, head.stride};
-  const HeadRows<T> value = {head.value, sizes.keys, head.width, head.stride};
   const int64_t columns = sizes.keyColumns;
   float* queries = scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow);
   float* keys = scratch.Get(Scratch::kKey, sizes.widthWords * columns);
@@ -399,9 +402,9 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
   float* words = scratch.Get(Scratch::kWords, sizes.blockRows * columns);
   float* sums = scratch.Get(Scratch::kSums, sizes.blockRows * sizes.widthColumns);
   const float* bias = PaddedBias(head, sizes, scratch);
-  PackRows<Word>(query, sizes.widthRow, queries);
-  PackColumns<Word>(key, sizes.widthWords, columns, keys);
-  PackDepth<Word>(value, sizes.keyWords, sizes.widthColumns, values);
+  PackRows<Word>(sizes.query, sizes.widthRow, queries);
+  PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
+  PackDepth<Word>(sizes.value, sizes.keyWords, sizes.widthColumns, values);
   for (int64_t first = 0; first < head.queries; first += sizes.blockRows) {
     const int64_t rows = std::min(sizes.blockRows, head.queries - first);
     Product<Word>(queries + first * sizes.widthRow, sizes.widthRow, 1, keys, scores, columns, rows, columns,
@@ -432,9 +435,6 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
   typedef typename WordsOf<T>::Type Word;
   static thread_local Scratch scratch;
   const HeadSizes<T> sizes(head);
-  const HeadRows<T> query = {head.query, head.queries, head.width, head.stride};
-  const HeadRows<T> key = {head.key, sizes.keys, head.width, head.stride};
-  const HeadRows<T> value = {head.value, sizes.keys, head.width, head.stride};
   const HeadRows<T> output = {dContext, head.queries, head.width, head.contextStride};
   const int64_t columns = sizes.keyColumns;
   const int64_t width = sizes.widthColumns;
@@ -452,11 +452,11 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
   float* keySums = scratch.Get(Scratch::kKeySums, sizes.keys * width);
   float* valueSums = scratch.Get(Scratch::kValueSums, sizes.keys * width);
   const float* bias = PaddedBias(head, sizes, scratch);
-  PackRows<Word>(query, sizes.widthRow, queries);
+  PackRows<Word>(sizes.query, sizes.widthRow, queries);
   PackRows<Word>(output, sizes.widthRow, outputs);
-  PackColumns<Word>(key, sizes.widthWords, columns, keys);
-  PackColumns<Word>(value, sizes.widthWords, columns, values);
-  PackDepth<Word>(key, sizes.keyWords, width, keyRows);
+  PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
+  PackColumns<Word>(sizes.value, sizes.widthWords, columns, values);
+  PackDepth<Word>(sizes.key, sizes.keyWords, width, keyRows);
   for (int64_t first = 0; first < head.queries; first += sizes.blockRows) {
     const int64_t rows = std::min(sizes.blockRows, head.queries - first);
     const int64_t depth = (rows + Word::kPerWord - 1) / Word::kPerWord;
@@ -490,7 +490,7 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
     PackDepth<Word>(output.part(first, rows), depth, width, outputDepth);
     const Operand left = ColumnsOperand<Word>(scores, rows, columns, words);
     Product<Word>(left.words, left.row, left.column, outputDepth, valueSums, width, sizes.keys, width, depth, adds);
-    PackDepth<Word>(query.part(first, rows), depth, width, queryDepth);
+    PackDepth<Word>(sizes.query.part(first, rows), depth, width, queryDepth);
     const Operand turned = ColumnsOperand<Word>(slopes, rows, columns, words);
     Product<Word>(turned.words, turned.row, turned.column, queryDepth, keySums, width, sizes.keys, width, depth, adds);
     const Operand straight = RowsOperand<Word>(slopes, rows, columns, words);
