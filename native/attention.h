@@ -304,7 +304,7 @@ T4_INLINE int64_t VisibleKeys(const float* bias, int64_t keys) {
 class Scratch {
  public:
   enum Use { kQuery, kKey, kValue, kKeyRows, kOutput, kQueryDepth, kOutputDepth, kScores, kSlopes, kBias, kWords, kSums,
-             kKeySums, kValueSums, kUses };
+             kKeySums, kValueSums, kPanels, kPartial, kUses };
   Scratch() = default;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

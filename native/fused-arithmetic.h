@@ -631,12 +631,14 @@ static void Copy(const In* from, Out* to, int64_t count) {
 }
 
 #include "attention.h"
+#include "product.h"
 
 template <typename T>
 static constexpr KernelsOf<T> TypedKernels() {
   return {Gelu<T>,    GeluGrad<T>, LayerNorm<T>,
           BiasGrad<T>, Dropout<T>, DropoutGrad<T, float>, DropoutGrad<T, Bfloat16>,
-          Attention<T>, AttentionGrad<T>, LayerNormGrad<T>, AdamW<T>, SquaresOf<T>, Copy<float, T>, Copy<T, float>};
+          Attention<T>, AttentionGrad<T>, LayerNormGrad<T>, AdamW<T>, SquaresOf<T>, Copy<float, T>, Copy<T, float>,
+          PackLeft<T>, ProductOf<T>()};
 }
 
 static const Kernels kernels = {TypedKernels<float>(), TypedKernels<Bfloat16>(), AdamWRows, SquaresOfRows, MoveAverage,

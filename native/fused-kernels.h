@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -67,6 +68,35 @@ struct TokensOfRows {
   const int32_t* next;
 };
 
+/** Rows of a tile of C, and columns of a panel of B, in products. */
+constexpr int64_t kProductRows = 8;
+constexpr int64_t kProductColumns = 48;
+
+/** Rows and columns of C = A B + bias. C has numbers of A's type; where that is bfloat16, A counts in words: pairs of them. */
+struct ProductPart {
+  /** Rows, or tiles of 8 of them, [words, 8]. */
+  const float* a;
+  /** From one row to the next; where there are tiles, 0. */
+  int64_t aRow;
+  /** From one tile to the next; where there are rows, 0. */
+  int64_t aTile;
+  const void* b;
+  bool bIsBfloat16;
+  bool bTransposed;
+  /** From one row to the next, as it lies. */
+  int64_t bRow;
+  /** The first of the rows that are computed. */
+  void* c;
+  int64_t cRow;
+  /** [N], or null. */
+  const float* bias;
+  int64_t rows;
+  /** K, in numbers. */
+  int64_t depth;
+  int64_t firstColumn;
+  int64_t endColumn;
+};
+
 /** What there is for large tensors of either type; sums and all that is small is float. */
 template <typename T>
 struct KernelsOf {
@@ -90,6 +120,9 @@ struct KernelsOf {
   float (*squares)(const T* x, int64_t begin, int64_t end);
   void (*copyFromFloat)(const float* from, T* to, int64_t count);
   void (*copyToFloat)(const T* from, float* to, int64_t count);
+  void (*packLeft)(const T* a, bool transposed, int64_t stride, int64_t depth, int64_t first, int64_t count, float* to);
+  /** Null where TensorFlow's own products are faster. */
+  void (*product)(const ProductPart& part);
 };
 
 struct Kernels {

@@ -2,12 +2,17 @@
 // Registered through TensorFlow's C interface when the addon is loaded; graphs for other programs do not use them.
 // Every op computes what the TensorFlow ops named in src/graph/fused-ops.ts and row-gradients.ts compute, to rounding; the
 // dropout masks are the same to the bit.
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <node_api.h>
 #include <tensorflow/c/ops.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <initializer_list>
+#include <mutex>
 #include <vector>
 
 #include "fused-kernels.h"
@@ -127,6 +132,9 @@ struct Attributes {
   float scale = 0;
   bool tanh = false;
   bool keep = false;
+  bool transposeA = false;
+  bool transposeB = false;
+  int32_t biases = 0;
 };
 
 /** Reads the attributes that the node has of those that there are. */
@@ -157,6 +165,9 @@ void* Create(TF_OpKernelConstruction* construction) {
   real("scale", &attributes->scale);
   boolean("tanh", &attributes->tanh);
   boolean("keep", &attributes->keep);
+  boolean("transpose_a", &attributes->transposeA);
+  boolean("transpose_b", &attributes->transposeB);
+  integer("biases", &attributes->biases);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
   return attributes;
@@ -692,6 +703,123 @@ void MoveAverage(void*, TF_OpKernelContext* given) {
   });
 }
 
+/** Memory for the time of an op that the next one gets again: new memory costs as much as to fill it. */
+class Buffer {
+ public:
+  explicit Buffer(int64_t count) {
+    {
+      const std::lock_guard<std::mutex> lock(Mutex());
+      if (!Free().empty()) {
+        block_ = Free().back();
+        Free().pop_back();
+      }
+    }
+    if (block_.count >= count) return;
+    std::free(block_.floats);
+    block_.count = (count + 1023) / 1024 * 1024;
+    block_.floats = static_cast<float*>(std::aligned_alloc(64, static_cast<size_t>(block_.count) * sizeof(float)));
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() {
+    const std::lock_guard<std::mutex> lock(Mutex());
+    Free().push_back(block_);
+  }
+  float* floats() const { return block_.floats; }
+
+ private:
+  struct Block {
+    float* floats = nullptr;
+    int64_t count = 0;
+  };
+  static std::mutex& Mutex() {
+    static auto* mutex = new std::mutex;
+    return *mutex;
+  }
+  static std::vector<Block>& Free() {
+    static auto* blocks = new std::vector<Block>;
+    return *blocks;
+  }
+  Block block_;
+};
+
+/** Multiplications that are worth a thread of their own. */
+constexpr int64_t kProductGrain = 1 << 20;
+
+/** Computes all of C; `whole` is C as one part. */
+template <typename T>
+void ShareProduct(const t4::KernelsOf<T>& typed, const t4::ProductPart& whole) {
+  const int64_t panels = (whole.endColumn + t4::kProductColumns - 1) / t4::kProductColumns;
+  const int64_t work = whole.rows * whole.endColumn * whole.depth;
+  auto& pool = t4::ThreadPool::Instance();
+  // A panel is packed once for each block of rows: as few of these as give the threads enough to share.
+  const int64_t wanted = std::min(work / kProductGrain + 1, 4 * pool.threads());
+  const int64_t blocks = std::max<int64_t>(1, std::min((wanted + panels - 1) / panels, whole.rows / 64));
+  const int64_t perPart = std::max<int64_t>(1, panels * blocks / wanted);
+  const int64_t groups = (panels + perPart - 1) / perPart;
+  const int64_t tiles = ((whole.rows + blocks - 1) / blocks + t4::kProductRows - 1) / t4::kProductRows;
+  const int64_t unit = tiles * t4::kProductRows;
+  pool.Run(groups * blocks, [&](int64_t number) {
+    const int64_t row = number % blocks * unit;
+    if (row >= whole.rows) return;
+    t4::ProductPart part = whole;
+    part.a += row * whole.aRow + row / t4::kProductRows * whole.aTile;
+    part.c = static_cast<T*>(whole.c) + row * whole.cRow;
+    part.rows = std::min(unit, whole.rows - row);
+    part.firstColumn = number / blocks * perPart * t4::kProductColumns;
+    part.endColumn = std::min(whole.endColumn, part.firstColumn + perPart * t4::kProductColumns);
+    typed.product(part);
+  });
+}
+
+void MatMul(void* kernel, TF_OpKernelContext* given) {
+  Context context(given);
+  const Attributes& attributes = Of(kernel);
+  const Tensor a = context.Input(0);
+  const Tensor b = context.Input(1);
+  const Tensor bias = attributes.biases > 0 ? context.Input(2) : Tensor();
+  context.Require(a.shape.size() == 2 && b.shape.size() == 2, "a and b must be matrices");
+  if (!context.ok()) return;
+  const bool turnsA = attributes.transposeA;
+  const bool turnsB = attributes.transposeB;
+  const int64_t rows = a.shape[turnsA];
+  const int64_t depth = a.shape[!turnsA];
+  const int64_t columns = b.shape[!turnsB];
+  context.Require(b.shape[turnsB] == depth, "the product is over sizes that differ");
+  context.Require(attributes.biases == 0 || bias.size() == columns, "the bias must be as wide as the product");
+  const Tensor c = context.Output(0, {rows, columns});
+  if (!context.ok() || c.size() == 0) return;
+  ByType(a, [&](const auto& typed, auto* zero) {
+    constexpr int64_t perWord = sizeof(float) / sizeof *zero;
+    const int64_t words = (depth + perWord - 1) / perWord;
+    t4::ProductPart whole = {};
+    whole.aRow = turnsA ? 0 : words;
+    whole.aTile = turnsA ? t4::kProductRows * words : 0;
+    whole.b = b.data;
+    whole.bIsBfloat16 = b.isBfloat16;
+    whole.bTransposed = turnsB;
+    whole.bRow = b.width();
+    whole.c = c.data;
+    whole.cRow = columns;
+    whole.bias = attributes.biases > 0 ? bias.floats() : nullptr;
+    whole.rows = rows;
+    whole.depth = depth;
+    whole.endColumn = columns;
+    if (!turnsA && depth % perWord == 0) {
+      whole.a = a.floats();
+      ShareProduct(typed, whole);
+      return;
+    }
+    const int64_t unit = 2 * t4::kProductColumns;
+    const Buffer packed((rows + unit - 1) / unit * unit * words);
+    Share(rows, unit, [&](int64_t begin, int64_t end) {
+      typed.packLeft(Elements(a, zero), turnsA, a.width(), depth, begin, end - begin, packed.floats() + begin * words);
+    });
+    whole.a = packed.floats();
+    ShareProduct(typed, whole);
+  });
+}
+
 /** The first output, and those named, have the shape of the first input. */
 template <int... others>
 void LikeFirst(TF_ShapeInferenceContext* context, TF_Status* status) {
@@ -806,6 +934,12 @@ const std::vector<Op> ops = {
      {"beta1: float", "beta2: float"},
      AdamWRows,
      LikeFirst<1, 2>},
+    {"T4MatMul",
+     {"a: T", "b: Tb", "bias: biases * float"},
+     {"product: T"},
+     {"transpose_a: bool", "transpose_b: bool", "biases: int >= 0", kType, "Tb: {float, bfloat16} = DT_FLOAT"},
+     MatMul,
+     Unknown},
     {"T4L2Loss", {"x: T"}, {"loss: float"}, {kType}, L2Loss, Scalar},
     {"T4RowsL2Loss", {"gradients: float", "ids: int32", "rows: int32"}, {"loss: float"}, {}, RowsL2Loss, Scalar},
     {"T4MoveAverage",
@@ -827,6 +961,21 @@ void Register(const Op& op, TF_Status* status) {
   TF_RegisterKernelBuilder(op.name, TF_NewKernelBuilder(op.name, "CPU", Create, op.compute, Delete), status);
 }
 
+/** Whether the processor has registers for tiles of bfloat16 (AMX), with which oneDNN is faster than dot products are. */
+bool HasTiles() {
+#if defined(__x86_64__)
+  unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1) != 0;
+#else
+  return false;
+#endif
+}
+
+void SetFlag(napi_env env, napi_value object, const char* name, bool flag) {
+  napi_value value;
+  if (napi_get_boolean(env, flag, &value) == napi_ok) napi_set_named_property(env, object, name, value);
+}
+
 napi_value Init(napi_env env, napi_value exports) {
   // Node calls this once for each thread that loads the addon; TensorFlow's registry is the process's.
   static const char* const problem = [] {
@@ -842,6 +991,8 @@ napi_value Init(napi_env env, napi_value exports) {
     return message;
   }();
   if (problem[0] != '\0') napi_throw_error(env, nullptr, problem);
+  SetFlag(env, exports, "multipliesFloat32", kernels.float32.product != nullptr);
+  SetFlag(env, exports, "multipliesBfloat16", kernels.bfloat16.product != nullptr && !HasTiles());
   return exports;
 }
 

@@ -23,6 +23,8 @@ class ThreadPool {
     return *pool;
   }
 
+  int64_t threads() const { return workers_ + 1; }
+
   /** Runs body(0) to body(parts - 1), in any order and on any thread, and returns when all are done. */
   void Run(int64_t parts, const std::function<void(int64_t)>& body) {
     std::unique_lock<std::mutex> turn(turn_, std::defer_lock);

@@ -5,6 +5,7 @@ import { LeakedDimension, lowerTraces, type DimensionSources, type Trace } from 
 import { keepBfloat16Values } from './bfloat16-values.js';
 import { attr, type Attrs, type GraphNode } from './node.js';
 import { dropUnusedOutputs } from './fused-ops.js';
+import { useOwnProducts } from './own-products.js';
 import { keepReachable, rename, shareEqualNodes, useBfloat16Products } from './passes.js';
 import { handleNode, Recorder, type Reference, type Variable } from './recorder.js';
 import { sumInLayerNorms } from './layer-norm-sums.js';
@@ -119,10 +120,14 @@ function rewritten(
   { precision, fused = false }: ProgramSpec,
 ): readonly GraphNode[] {
   const exact = fused ? sumInLayerNorms(useRowGradients(nodes)) : nodes;
-  if (precision !== 'bf16') return exact;
-  const products = useBfloat16Products(exact);
-  const returned = Object.values(signature.outputs).map(({ tensor }) => tensor);
-  return fused ? keepBfloat16Values(products, returned) : products;
+  const narrow = precision === 'bf16' ? useBfloat16Products(exact) : exact;
+  if (!fused) return narrow;
+  const [taken, returned] = [signature.inputs, signature.outputs].map((ports) =>
+    Object.values(ports).map(({ tensor }) => tensor),
+  );
+  const mixed = precision === 'bf16' ? keepBfloat16Values(narrow, returned!) : narrow;
+  // Casts that nobody needs any more count as readers.
+  return useOwnProducts(keepReachable(mixed, [...taken!, ...returned!]), returned!);
 }
 
 function findVariable(variables: ReadonlyMap<string, Variable>, name: string): Variable {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { hasFusedOps } from '../graph/fused-ops.js';
+import { hasFusedOps, multiplies } from '../graph/fused-ops.js';
 import { attr, nodeBackend, tf, type HostTensor, type Precision, type Tensor } from '../graph/index.js';
 import { dtypeOf, floats, largestDifference, numbersOf, sample, stage } from '../graph/testing.js';
 import { activations } from './activations.js';
@@ -67,7 +67,14 @@ const joinedAttentionOf = (batch: number, heads: number, length: number, width: 
       ...[2, 3, 4].map((seed) => small([hidden, hidden], seed)),
       ...[5, 6, 7].map((seed) => small([hidden], seed)),
     ],
-    ops: ['T4JoinColumns', 'T4JoinedAttention', 'T4JoinedAttentionGrad', 'T4BiasGrad', 'T4SplitColumns'],
+    ops: [
+      ...(multiplies.float32 ? ['T4MatMul'] : []),
+      'T4JoinColumns',
+      'T4JoinedAttention',
+      'T4JoinedAttentionGrad',
+      'T4BiasGrad',
+      'T4SplitColumns',
+    ],
   };
 };
 
