@@ -71,6 +71,8 @@ struct TokensOfRows {
 /** Rows of a tile of C, and columns of a panel of B, in products. */
 constexpr int64_t kProductRows = 8;
 constexpr int64_t kProductColumns = 48;
+/** Rows of A beside which it takes time to get B from memory. */
+constexpr int64_t kFewRows = 64;
 
 /** Rows and columns of C = A B + bias. C has numbers of A's type; where that is bfloat16, A counts in words: pairs of them. */
 struct ProductPart {

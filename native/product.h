@@ -116,37 +116,72 @@ static void PackLeft(const T* a, bool transposed, int64_t stride, int64_t depth,
   }
 }
 
-/** Words of K that are multiplied at once: longer sums of floats would lose digits. */
-constexpr int64_t kPanelWords = 768;
-
-/** Words of panels that a part of the rows of A goes by at once: they leave room in the second cache. */
-constexpr int64_t kPanelsSize = 81920;
+/** How much of B is multiplied at once. */
+struct Blocks {
+  /** Of K: longer sums of floats would lose digits. */
+  int64_t words;
+  /** Words of all panels: they leave room in the second cache. */
+  int64_t panels;
+};
 
 /** How A lies: in tiles [words, 8], or in rows. */
 enum class Left { kTiles, kRows };
 
-/** What a tile of C adds to, where it is not the first along K; or null. */
-typedef const float* Former;
+/**
+ * What is multiplied after the panels at hand, where few rows of A go by: then it comes from memory while they do. Otherwise
+ * that takes no time beside the products.
+ */
+struct Ahead {
+  const char* row;
+  /** Bytes from one row to the next. */
+  int64_t stride;
+  /** Of 64 bytes, in each row. */
+  int64_t lines;
+  /** How many rows to fetch in the time of 16 words; 0: none. */
+  int64_t rows;
+};
 
-/** A tile of C, of which the first `columns` are stored. */
+/** A tile of C: the words of A and of a panel of B, and what is added to their product. */
+template <typename Out>
+struct TileOf {
+  const float* a;
+  /** From one row of A to the next. */
+  int64_t aRow;
+  const float* b;
+  int64_t words;
+  /** The product of the words before these; null: there are none. */
+  const float* former;
+  int64_t formerRow;
+  /** Null: not now, or none. */
+  const float* bias;
+  Out* c;
+  int64_t cRow;
+  /** How many of the tile's are stored, if there are as many. */
+  int64_t columns;
+};
+
 template <typename Word, Left left, int rows, int vectors, typename Out>
-static __attribute__((noinline)) void ProductTile(const float* a, int64_t aRow, const float* b, int64_t words,
-                                                  Former former, int64_t formerRow, const float* bias, Out* c,
-                                                  int64_t cRow, int64_t columns) {
+static __attribute__((noinline)) void ProductTile(const TileOf<Out>& tile, Ahead& ahead) {
   Floats sums[rows][vectors];
 #pragma GCC unroll 16
   for (int m = 0; m < rows; m++) {
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) sums[m][v] = All(0);
   }
-  for (int64_t block = 0; block < words; block += kLanes) {
-    // What the next tile reads comes to the second cache while this one is computed.
+  const float* a = tile.a;
+  const float* b = tile.b;
+  const int64_t aRow = tile.aRow;
+  for (int64_t block = 0; block < tile.words; block += kLanes) {
+    // What the next tile reads of A. Within a tile that is one stream the processor looks less far ahead than in rows.
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++) {
-      const float* line = left == Left::kTiles ? a + 128 * rows + block * kProductRows + m * kLanes : a + (rows + m) * aRow + block;
-      __builtin_prefetch(line, 0, 3);
+      __builtin_prefetch(left == Left::kTiles ? a + (128 + block) * kProductRows + m * kLanes
+                                              : a + (rows + m) * aRow + block);
     }
-    const int64_t end = std::min(words, block + kLanes);
+    for (int64_t i = 0; i < ahead.rows; i++, ahead.row += ahead.stride) {
+      for (int64_t line = 0; line < ahead.lines; line++) __builtin_prefetch(ahead.row + 64 * line, 0, 2);
+    }
+    const int64_t end = std::min(tile.words, block + kLanes);
     for (int64_t k = block; k < end; k++) {
       Floats values[vectors];
 #pragma GCC unroll 4
@@ -159,53 +194,47 @@ static __attribute__((noinline)) void ProductTile(const float* a, int64_t aRow, 
       }
     }
   }
-  if (former != nullptr) {
+  if (tile.former != nullptr) {
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++) {
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; v++) sums[m][v] += Load(former + m * formerRow + v * kLanes);
+      for (int v = 0; v < vectors; v++) sums[m][v] += Load(tile.former + m * tile.formerRow + v * kLanes);
     }
   }
-  if (columns < vectors * kLanes) {
-    for (int v = 0; v < vectors && columns > v * kLanes; v++) {
-      const int64_t count = std::min(columns - v * kLanes, kLanes);
-      const Floats added = bias == nullptr ? All(0) : LoadPart(bias + v * kLanes, count);
-      for (int m = 0; m < rows; m++) StorePart(c + m * cRow + v * kLanes, sums[m][v] + added, count);
+  if (tile.columns < vectors * kLanes) {
+    for (int v = 0; v < vectors && tile.columns > v * kLanes; v++) {
+      const int64_t count = std::min(tile.columns - v * kLanes, kLanes);
+      const Floats added = tile.bias == nullptr ? All(0) : LoadPart(tile.bias + v * kLanes, count);
+      for (int m = 0; m < rows; m++) StorePart(tile.c + m * tile.cRow + v * kLanes, sums[m][v] + added, count);
     }
     return;
   }
 #pragma GCC unroll 4
   for (int v = 0; v < vectors; v++) {
-    const Floats added = bias == nullptr ? All(0) : Load(bias + v * kLanes);
+    const Floats added = tile.bias == nullptr ? All(0) : Load(tile.bias + v * kLanes);
 #pragma GCC unroll 16
-    for (int m = 0; m < rows; m++) Store(c + m * cRow + v * kLanes, sums[m][v] + added);
+    for (int m = 0; m < rows; m++) Store(tile.c + m * tile.cRow + v * kLanes, sums[m][v] + added);
   }
 }
 
-/** Panels of B that lie one after the other, with the words of K from `firstWord` on. */
-struct Panels {
-  const float* words;
-  int64_t count;
-  int64_t firstWord;
-  int64_t depth;
-};
-
-/** A tile goes by all panels, while what it needs of A is in the first cache. */
+/**
+ * `whole` tells of all rows of A and of `panels` panels of B, which lie one after the other: a tile goes by them all while
+ * what it needs of A is in the first cache.
+ */
 template <typename Word, Left left, int vectors, typename Out>
-static void ProductOfPanels(const ProductPart& part, const Panels& panels, Former former,
-                            int64_t formerRow, const float* bias, Out* c, int64_t cRow, int64_t columns) {
-  const int64_t aRow = left == Left::kTiles ? 1 : part.aRow;
-  const int64_t aTile = left == Left::kTiles ? part.aTile : kProductRows * aRow;
-  const float* first = part.a + panels.firstWord * (left == Left::kTiles ? kProductRows : 1);
+static void ProductOfPanels(const TileOf<Out>& whole, int64_t aTile, int64_t rowCount, int64_t panels, Ahead ahead) {
   const auto tiles = [&](auto rows, int64_t m) {
-    for (; m + rows <= part.rows; m += rows) {
-      const float* a = first + m / kProductRows * aTile + m % kProductRows * aRow;
-      for (int64_t i = 0; i < panels.count; i++) {
+    for (; m + rows <= rowCount; m += rows) {
+      for (int64_t i = 0; i < panels; i++) {
         const int64_t n = i * vectors * kLanes;
-        ProductTile<Word, left, rows, vectors>(a, aRow, panels.words + n * panels.depth, panels.depth,
-                                               former == nullptr ? nullptr : former + m * formerRow + n, formerRow,
-                                               bias == nullptr ? nullptr : bias + n, c + m * cRow + n, cRow,
-                                               columns - n);
+        TileOf<Out> tile = whole;
+        tile.a += m / kProductRows * aTile + m % kProductRows * whole.aRow;
+        tile.b += n * whole.words;
+        if (tile.former != nullptr) tile.former += m * whole.formerRow + n;
+        if (tile.bias != nullptr) tile.bias += n;
+        tile.c += m * whole.cRow + n;
+        tile.columns -= n;
+        ProductTile<Word, left, rows, vectors>(tile, ahead);
       }
     }
     return m;
@@ -216,31 +245,42 @@ static void ProductOfPanels(const ProductPart& part, const Panels& panels, Forme
   tiles(std::integral_constant<int, 1>(), m);
 }
 
-/** Columns of C from `n` on, as many as `count` panels have or as there are. */
+/** Columns of C from `n` on, as many as `count` panels have or as there are. `unit`: words of K at once. */
 template <typename Word, Left left, int vectors, typename Right, typename Out>
 static void ProductOfColumns(const ProductPart& part, int64_t n, int64_t count, int64_t unit, Scratch& scratch) {
-  const auto* b = static_cast<const Right*>(part.b);
-  const int64_t width = vectors * kLanes;
-  const int64_t columns = std::min(part.endColumn - n, count * width);
+  const int64_t width = count * vectors * kLanes;
   const int64_t words = (part.depth + Word::kPerWord - 1) / Word::kPerWord;
-  float* panels = scratch.Get(Scratch::kPanels, unit * count * width);
-  float* partial = words > unit ? scratch.Get(Scratch::kPartial, part.rows * count * width) : nullptr;
+  const int64_t aRow = left == Left::kTiles ? 1 : part.aRow;
+  const int64_t aTile = left == Left::kTiles ? part.aTile : kProductRows * aRow;
+  float* panels = scratch.Get(Scratch::kPanels, unit * width);
+  float* partial = words > unit ? scratch.Get(Scratch::kPartial, part.rows * width) : nullptr;
+  const auto* b = static_cast<const Right*>(part.b);
   // Once at least: without K there is the bias.
   for (int64_t first = 0; first == 0 || first < words; first += unit) {
     const int64_t depth = std::min(words - first, unit);
     const int64_t number = first * Word::kPerWord;
-    const Right* from = b + number * (part.bTransposed ? 1 : part.bRow);
-    PackPanels<Word>(from, part.bTransposed, part.bRow, std::min(part.depth - number, depth * Word::kPerWord), n,
-                     part.endColumn, vectors, count, panels);
-    const Panels packed = {panels, count, first, depth};
-    const Former former = first == 0 ? nullptr : partial;
-    if (first + depth < words) {
-      ProductOfPanels<Word, left, vectors>(part, packed, former, count * width, nullptr, partial, count * width,
-                                           count * width);
+    PackPanels<Word>(b + number * (part.bTransposed ? 1 : part.bRow), part.bTransposed, part.bRow,
+                     std::min(part.depth - number, depth * Word::kPerWord), n, part.endColumn, vectors, count, panels);
+    const bool isLast = first + depth >= words;
+    const auto product = [&](const float* bias, auto* c, int64_t cRow, int64_t columns) {
+      const TileOf<std::remove_pointer_t<decltype(c)>> whole = {
+          part.a + first * (left == Left::kTiles ? kProductRows : 1), aRow, panels, depth,
+          first == 0 ? nullptr : partial, width, bias, c, cRow, columns};
+      Ahead ahead = {};
+      if (part.rows <= kFewRows && !part.bTransposed && !(isLast && n + width >= part.endColumn)) {
+        const int64_t tiles = count * ((part.rows + kProductRows - 1) / kProductRows);
+        const Right* next = isLast ? b + n + width : b + (first + depth) * Word::kPerWord * part.bRow + n;
+        const auto size = static_cast<int64_t>(sizeof(Right));
+        ahead = {reinterpret_cast<const char*>(next), part.bRow * size, (width * size + 63) / 64,
+                 (kLanes * Word::kPerWord + tiles - 1) / tiles};
+      }
+      ProductOfPanels<Word, left, vectors>(whole, aTile, part.rows, count, ahead);
+    };
+    if (isLast) {
+      product(part.bias == nullptr ? nullptr : part.bias + n, static_cast<Out*>(part.c) + n, part.cRow,
+              std::min(part.endColumn - n, width));
     } else {
-      ProductOfPanels<Word, left, vectors>(part, packed, former, count * width,
-                                           part.bias == nullptr ? nullptr : part.bias + n,
-                                           static_cast<Out*>(part.c) + n, part.cRow, columns);
+      product(nullptr, partial, width, width);
     }
   }
 }
@@ -249,20 +289,24 @@ template <typename Word, Left left, typename Right, typename Out>
 static void ProductWithLeft(const ProductPart& part) {
   static thread_local Scratch scratch;
   const int64_t words = (part.depth + Word::kPerWord - 1) / Word::kPerWord;
-  const int64_t blocks = (words + kPanelWords - 1) / kPanelWords;
-  const int64_t unit = blocks == 0 ? 1 : (words + blocks - 1) / blocks;
-  const int64_t together = std::max<int64_t>(1, kPanelsSize / (unit * kProductColumns));
-  for (int64_t n = part.firstColumn; n < part.endColumn;) {
-    const int64_t rest = part.endColumn - n;
-    const int64_t whole = std::min(rest / kProductColumns, together);
-    if (rest > 2 * kLanes) {
-      ProductOfColumns<Word, left, 3, Right, Out>(part, n, std::max<int64_t>(1, whole), unit, scratch);
-    } else if (rest > kLanes) {
-      ProductOfColumns<Word, left, 2, Right, Out>(part, n, 1, unit, scratch);
-    } else {
-      ProductOfColumns<Word, left, 1, Right, Out>(part, n, 1, unit, scratch);
-    }
-    n += std::max<int64_t>(1, whole) * kProductColumns;
+  // Beside few rows of A it is getting B that takes the time: the less there is at once, the sooner the rest is on its way.
+  const Blocks limits = part.rows <= kFewRows ? Blocks{192, 36864} : Blocks{768, 81920};
+  const int64_t blocks = std::max<int64_t>(1, (words + limits.words - 1) / limits.words);
+  const int64_t unit = std::max<int64_t>(1, (words + blocks - 1) / blocks);
+  const int64_t together = std::max<int64_t>(1, limits.panels / (unit * kProductColumns));
+  int64_t n = part.firstColumn;
+  for (; n + kProductColumns <= part.endColumn;) {
+    const int64_t count = std::min((part.endColumn - n) / kProductColumns, together);
+    ProductOfColumns<Word, left, 3, Right, Out>(part, n, count, unit, scratch);
+    n += count * kProductColumns;
+  }
+  const int64_t rest = part.endColumn - n;
+  if (rest > 2 * kLanes) {
+    ProductOfColumns<Word, left, 3, Right, Out>(part, n, 1, unit, scratch);
+  } else if (rest > kLanes) {
+    ProductOfColumns<Word, left, 2, Right, Out>(part, n, 1, unit, scratch);
+  } else if (rest > 0) {
+    ProductOfColumns<Word, left, 1, Right, Out>(part, n, 1, unit, scratch);
   }
 }
 
