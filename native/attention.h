@@ -200,14 +200,25 @@ struct HeadRows {
   HeadRows part(int64_t first, int64_t rows) const { return {at(first), rows, width, stride}; }
 };
 
-/** As an A: its words, in rows of `rowWords`. */
+/** An A: its word (m, k) is at words[m * row + k * column]. */
+struct Operand {
+  const float* words;
+  int64_t row;
+  int64_t column;
+};
+
+/** As an A: where they lie, unless rows are not of whole words; then copied, in rows of `rowWords`. */
 template <typename Word, typename T>
-static void PackRows(const HeadRows<T>& rows, int64_t rowWords, float* to) {
+static Operand HeadOperand(const HeadRows<T>& rows, int64_t rowWords, float* scratch) {
+  if (rows.width % Word::kPerWord == 0 && rows.stride % Word::kPerWord == 0) {
+    return {reinterpret_cast<const float*>(rows.data), rows.stride / Word::kPerWord, 1};
+  }
   for (int64_t row = 0; row < rows.count; row++) {
     for (int64_t word = 0; word < rowWords; word += kLanes) {
-      Store(to + row * rowWords + word, LoadWords<Word>(rows.at(row), word, rows.width));
+      Store(scratch + row * rowWords + word, LoadWords<Word>(rows.at(row), word, rows.width));
     }
   }
+  return {scratch, rowWords, 1};
 }
 
 /** As a B whose columns are the rows: [depth, columns], `depth` the words of a row. */
@@ -244,12 +255,6 @@ static void PackDepth(const HeadRows<T>& rows, int64_t depth, int64_t columns, f
 }
 
 /** Rows of floats, `width` of them a multiple of 16, as an A of what Word::kPerWord tells. */
-struct Operand {
-  const float* words;
-  int64_t row;
-  int64_t column;
-};
-
 template <typename Word>
 static Operand RowsOperand(const float* values, int64_t rows, int64_t width, float* scratch) {
   if (Word::kPerWord == 1) return {values, width, 1};
@@ -395,19 +400,19 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
   static thread_local Scratch scratch;
   const HeadSizes<T> sizes(head);
   const int64_t columns = sizes.keyColumns;
-  float* queries = scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow);
   float* keys = scratch.Get(Scratch::kKey, sizes.widthWords * columns);
   float* values = scratch.Get(Scratch::kValue, sizes.keyWords * sizes.widthColumns);
   float* scores = scratch.Get(Scratch::kScores, sizes.blockRows * columns);
   float* words = scratch.Get(Scratch::kWords, sizes.blockRows * columns);
   float* sums = scratch.Get(Scratch::kSums, sizes.blockRows * sizes.widthColumns);
   const float* bias = PaddedBias(head, sizes, scratch);
-  PackRows<Word>(sizes.query, sizes.widthRow, queries);
+  const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow,
+                                            scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow));
   PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
   PackDepth<Word>(sizes.value, sizes.keyWords, sizes.widthColumns, values);
   for (int64_t first = 0; first < head.queries; first += sizes.blockRows) {
     const int64_t rows = std::min(sizes.blockRows, head.queries - first);
-    Product<Word>(queries + first * sizes.widthRow, sizes.widthRow, 1, keys, scores, columns, rows, columns,
+    Product<Word>(queries.words + first * queries.row, queries.row, 1, keys, scores, columns, rows, columns,
                   sizes.widthWords, false);
     for (int64_t row = 0; row < rows; row++) {
       float* weights = scores + row * columns;
@@ -438,8 +443,6 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
   const HeadRows<T> output = {dContext, head.queries, head.width, head.contextStride};
   const int64_t columns = sizes.keyColumns;
   const int64_t width = sizes.widthColumns;
-  float* queries = scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow);
-  float* outputs = scratch.Get(Scratch::kOutput, head.queries * sizes.widthRow);
   float* keys = scratch.Get(Scratch::kKey, sizes.widthWords * columns);
   float* values = scratch.Get(Scratch::kValue, sizes.widthWords * columns);
   float* keyRows = scratch.Get(Scratch::kKeyRows, sizes.keyWords * width);
@@ -452,8 +455,10 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
   float* keySums = scratch.Get(Scratch::kKeySums, sizes.keys * width);
   float* valueSums = scratch.Get(Scratch::kValueSums, sizes.keys * width);
   const float* bias = PaddedBias(head, sizes, scratch);
-  PackRows<Word>(sizes.query, sizes.widthRow, queries);
-  PackRows<Word>(output, sizes.widthRow, outputs);
+  const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow,
+                                            scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow));
+  const Operand outputs =
+      HeadOperand<Word>(output, sizes.widthRow, scratch.Get(Scratch::kOutput, head.queries * sizes.widthRow));
   PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
   PackColumns<Word>(sizes.value, sizes.widthWords, columns, values);
   PackDepth<Word>(sizes.key, sizes.keyWords, width, keyRows);
@@ -461,9 +466,9 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
     const int64_t rows = std::min(sizes.blockRows, head.queries - first);
     const int64_t depth = (rows + Word::kPerWord - 1) / Word::kPerWord;
     const bool adds = first > 0;
-    Product<Word>(queries + first * sizes.widthRow, sizes.widthRow, 1, keys, scores, columns, rows, columns,
+    Product<Word>(queries.words + first * queries.row, queries.row, 1, keys, scores, columns, rows, columns,
                   sizes.widthWords, false);
-    Product<Word>(outputs + first * sizes.widthRow, sizes.widthRow, 1, values, slopes, columns, rows, columns,
+    Product<Word>(outputs.words + first * outputs.row, outputs.row, 1, values, slopes, columns, rows, columns,
                   sizes.widthWords, false);
     for (int64_t row = 0; row < rows; row++) {
       float* weights = scores + row * columns;

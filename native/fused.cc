@@ -752,11 +752,12 @@ void ShareProduct(const t4::KernelsOf<T>& typed, const t4::ProductPart& whole) {
   const int64_t panels = (whole.endColumn + t4::kProductColumns - 1) / t4::kProductColumns;
   const int64_t work = whole.rows * whole.endColumn * whole.depth;
   auto& pool = t4::ThreadPool::Instance();
-  // A panel is packed once for each block of rows: as few of these as give the threads enough to share.
-  const int64_t most = whole.rows <= t4::kFewRows ? pool.threads() : 4 * pool.threads();
-  const int64_t wanted = std::min(work / kProductGrain + 1, most);
-  const int64_t blocks = std::max<int64_t>(1, std::min((wanted + panels - 1) / panels, whole.rows / 64));
-  const int64_t perPart = std::max<int64_t>(1, (panels * blocks + wanted - 1) / wanted);
+  // Parts for each thread, so that all end at the same time; beside few rows long ones, which fetch what comes next.
+  const bool isFew = whole.rows <= t4::kFewRows;
+  const int64_t wanted = std::min(work / kProductGrain + 1, (isFew ? 1 : 4) * pool.threads());
+  // A panel is packed once for each block of rows: as few of these as will do.
+  const int64_t blocks = std::max<int64_t>(1, std::min((wanted + panels - 1) / panels, whole.rows / t4::kFewRows));
+  const int64_t perPart = (panels * blocks + wanted - 1) / wanted;
   const int64_t groups = (panels + perPart - 1) / perPart;
   const int64_t tiles = ((whole.rows + blocks - 1) / blocks + t4::kProductRows - 1) / t4::kProductRows;
   const int64_t unit = tiles * t4::kProductRows;

@@ -145,8 +145,9 @@ struct Ahead {
 template <typename Out>
 struct TileOf {
   const float* a;
-  /** From one row of A to the next. */
+  /** From one row of A to the next, and from one tile. */
   int64_t aRow;
+  int64_t aTile;
   const float* b;
   int64_t words;
   /** The product of the words before these; null: there are none. */
@@ -172,10 +173,10 @@ static __attribute__((noinline)) void ProductTile(const TileOf<Out>& tile, Ahead
   const float* b = tile.b;
   const int64_t aRow = tile.aRow;
   for (int64_t block = 0; block < tile.words; block += kLanes) {
-    // What the next tile reads of A. Within a tile that is one stream the processor looks less far ahead than in rows.
+    // What the next tile reads of A.
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++) {
-      __builtin_prefetch(left == Left::kTiles ? a + (128 + block) * kProductRows + m * kLanes
+      __builtin_prefetch(left == Left::kTiles ? a + tile.aTile + block * kProductRows + m * kLanes
                                               : a + (rows + m) * aRow + block);
     }
     for (int64_t i = 0; i < ahead.rows; i++, ahead.row += ahead.stride) {
@@ -222,13 +223,13 @@ static __attribute__((noinline)) void ProductTile(const TileOf<Out>& tile, Ahead
  * what it needs of A is in the first cache.
  */
 template <typename Word, Left left, int vectors, typename Out>
-static void ProductOfPanels(const TileOf<Out>& whole, int64_t aTile, int64_t rowCount, int64_t panels, Ahead ahead) {
+static void ProductOfPanels(const TileOf<Out>& whole, int64_t rowCount, int64_t panels, Ahead ahead) {
   const auto tiles = [&](auto rows, int64_t m) {
     for (; m + rows <= rowCount; m += rows) {
       for (int64_t i = 0; i < panels; i++) {
         const int64_t n = i * vectors * kLanes;
         TileOf<Out> tile = whole;
-        tile.a += m / kProductRows * aTile + m % kProductRows * whole.aRow;
+        tile.a += m / kProductRows * whole.aTile + m % kProductRows * whole.aRow;
         tile.b += n * whole.words;
         if (tile.former != nullptr) tile.former += m * whole.formerRow + n;
         if (tile.bias != nullptr) tile.bias += n;
@@ -264,7 +265,7 @@ static void ProductOfColumns(const ProductPart& part, int64_t n, int64_t count, 
     const bool isLast = first + depth >= words;
     const auto product = [&](const float* bias, auto* c, int64_t cRow, int64_t columns) {
       const TileOf<std::remove_pointer_t<decltype(c)>> whole = {
-          part.a + first * (left == Left::kTiles ? kProductRows : 1), aRow, panels, depth,
+          part.a + first * (left == Left::kTiles ? kProductRows : 1), aRow, aTile, panels, depth,
           first == 0 ? nullptr : partial, width, bias, c, cRow, columns};
       Ahead ahead = {};
       if (part.rows <= kFewRows && !part.bTransposed && !(isLast && n + width >= part.endColumn)) {
@@ -274,7 +275,7 @@ static void ProductOfColumns(const ProductPart& part, int64_t n, int64_t count, 
         ahead = {reinterpret_cast<const char*>(next), part.bRow * size, (width * size + 63) / 64,
                  (kLanes * Word::kPerWord + tiles - 1) / tiles};
       }
-      ProductOfPanels<Word, left, vectors>(whole, aTile, part.rows, count, ahead);
+      ProductOfPanels<Word, left, vectors>(whole, part.rows, count, ahead);
     };
     if (isLast) {
       product(part.bias == nullptr ? nullptr : part.bias + n, static_cast<Out*>(part.c) + n, part.cRow,
