@@ -93,6 +93,8 @@ struct ProductPart {
   /** [N], or null. */
   const float* bias;
   int64_t rows;
+  /** Whether all of A has no more than kFewRows. */
+  bool isFew;
   /** K, in numbers. */
   int64_t depth;
   int64_t firstColumn;

@@ -753,8 +753,7 @@ void ShareProduct(const t4::KernelsOf<T>& typed, const t4::ProductPart& whole) {
   const int64_t work = whole.rows * whole.endColumn * whole.depth;
   auto& pool = t4::ThreadPool::Instance();
   // Parts for each thread, so that all end at the same time; beside few rows long ones, which fetch what comes next.
-  const bool isFew = whole.rows <= t4::kFewRows;
-  const int64_t wanted = std::min(work / kProductGrain + 1, (isFew ? 1 : 4) * pool.threads());
+  const int64_t wanted = std::min(work / kProductGrain + 1, (whole.isFew ? 1 : 4) * pool.threads());
   // A panel is packed once for each block of rows: as few of these as will do.
   const int64_t blocks = std::max<int64_t>(1, std::min((wanted + panels - 1) / panels, whole.rows / t4::kFewRows));
   const int64_t perPart = (panels * blocks + wanted - 1) / wanted;
@@ -805,6 +804,7 @@ void MatMul(void* kernel, TF_OpKernelContext* given) {
     whole.cRow = columns;
     whole.bias = attributes.biases > 0 ? bias.floats() : nullptr;
     whole.rows = rows;
+    whole.isFew = rows <= t4::kFewRows;
     whole.depth = depth;
     whole.endColumn = columns;
     if (!turnsA && depth % perWord == 0) {

@@ -268,7 +268,7 @@ static void ProductOfColumns(const ProductPart& part, int64_t n, int64_t count, 
           part.a + first * (left == Left::kTiles ? kProductRows : 1), aRow, aTile, panels, depth,
           first == 0 ? nullptr : partial, width, bias, c, cRow, columns};
       Ahead ahead = {};
-      if (part.rows <= kFewRows && !part.bTransposed && !(isLast && n + width >= part.endColumn)) {
+      if (part.isFew && !part.bTransposed && !(isLast && n + width >= part.endColumn)) {
         const int64_t tiles = count * ((part.rows + kProductRows - 1) / kProductRows);
         const Right* next = isLast ? b + n + width : b + (first + depth) * Word::kPerWord * part.bRow + n;
         const auto size = static_cast<int64_t>(sizeof(Right));
@@ -291,7 +291,7 @@ static void ProductWithLeft(const ProductPart& part) {
   static thread_local Scratch scratch;
   const int64_t words = (part.depth + Word::kPerWord - 1) / Word::kPerWord;
   // Beside few rows of A it is getting B that takes the time: the less there is at once, the sooner the rest is on its way.
-  const Blocks limits = part.rows <= kFewRows ? Blocks{192, 36864} : Blocks{768, 81920};
+  const Blocks limits = part.isFew ? Blocks{192, 36864} : Blocks{768, 81920};
   const int64_t blocks = std::max<int64_t>(1, (words + limits.words - 1) / limits.words);
   const int64_t unit = std::max<int64_t>(1, (words + blocks - 1) / blocks);
   const int64_t together = std::max<int64_t>(1, limits.panels / (unit * kProductColumns));
