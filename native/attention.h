@@ -198,6 +198,12 @@ struct HeadRows {
   int64_t stride;
   const T* at(int64_t row) const { return data + row * stride; }
   HeadRows part(int64_t first, int64_t rows) const { return {at(first), rows, width, stride}; }
+  /** Asks for rows that will be read soon, as far as there are any. */
+  void Prefetch(int64_t first, int64_t rows) const {
+    for (int64_t row = first; row < std::min(first + rows, count); row++) {
+      for (int64_t i = 0; i < width; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(at(row) + i);
+    }
+  }
 };
 
 /** An A: its word (m, k) is at words[m * row + k * column]. */
@@ -210,7 +216,8 @@ struct Operand {
 /** As an A: where they lie, unless rows are not of whole words; then copied, in rows of `rowWords`. */
 template <typename Word, typename T>
 static Operand HeadOperand(const HeadRows<T>& rows, int64_t rowWords, float* scratch) {
-  if (rows.width % Word::kPerWord == 0 && rows.stride % Word::kPerWord == 0) {
+  const bool isWhole = rows.width % Word::kPerWord == 0 && rows.stride % Word::kPerWord == 0;
+  if (isWhole && sizeof(T) * Word::kPerWord == sizeof(float)) {
     return {reinterpret_cast<const float*>(rows.data), rows.stride / Word::kPerWord, 1};
   }
   for (int64_t row = 0; row < rows.count; row++) {
@@ -225,6 +232,8 @@ static Operand HeadOperand(const HeadRows<T>& rows, int64_t rowWords, float* scr
 template <typename Word, typename T>
 static void PackColumns(const HeadRows<T>& rows, int64_t depth, int64_t columns, float* to) {
   for (int64_t row = 0; row < columns; row += kLanes) {
+    // Heads lie in the columns of wide rows, where the processor does not foresee the next ones.
+    rows.Prefetch(row + kLanes, kLanes);
     for (int64_t word = 0; word < depth; word += kLanes) {
       Floats words[16];
       for (int i = 0; i < 16; i++) {
@@ -241,6 +250,7 @@ static void PackColumns(const HeadRows<T>& rows, int64_t depth, int64_t columns,
 template <typename Word, typename T>
 static void PackDepth(const HeadRows<T>& rows, int64_t depth, int64_t columns, float* to) {
   for (int64_t k = 0; k < depth; k++) {
+    rows.Prefetch((k + 8) * Word::kPerWord, Word::kPerWord);
     for (int64_t column = 0; column < columns; column += kLanes) {
       float* place = to + PanelOffset(k, column, depth, columns);
       if constexpr (Word::kPerWord == 1) {
