@@ -8,16 +8,16 @@ import { tracingBackend } from './tracing-backend.js';
  * run in this process may hold them, so a program has to allow them; what is exported is made of TensorFlow's ops alone.
  */
 
+const addon = loadAddon('fused') as { multipliesFloat32: boolean; multipliesBfloat16: boolean } | undefined;
+
 /** Whether this process has the ops. T4_FUSED_OPS=0 goes without, to measure what they gain. */
 export const hasFusedOps: boolean =
-  loadAddon('fused') !== undefined && !nodeBackend.isUsingGpuDevice && process.env.T4_FUSED_OPS !== '0';
-
-const told = loadAddon('fused') as { multipliesFloat32: boolean; multipliesBfloat16: boolean } | undefined;
+  addon !== undefined && !nodeBackend.isUsingGpuDevice && process.env.T4_FUSED_OPS !== '0';
 
 /** Of which numbers this processor multiplies matrices faster by T4MatMul than by TensorFlow's MatMul. */
 export const multiplies: Readonly<Record<'float32' | 'bfloat16', boolean>> = {
-  float32: told?.multipliesFloat32 === true,
-  bfloat16: told?.multipliesBfloat16 === true,
+  float32: addon?.multipliesFloat32 === true,
+  bfloat16: addon?.multipliesBfloat16 === true,
 };
 
 /** Whether the function that is traced now may use the ops. Never while ops run eagerly. */
