@@ -213,21 +213,6 @@ struct Operand {
   int64_t column;
 };
 
-/** As an A: where they lie, unless rows are not of whole words; then copied, in rows of `rowWords`. */
-template <typename Word, typename T>
-static Operand HeadOperand(const HeadRows<T>& rows, int64_t rowWords, float* scratch) {
-  const bool isWhole = rows.width % Word::kPerWord == 0 && rows.stride % Word::kPerWord == 0;
-  if (isWhole && sizeof(T) * Word::kPerWord == sizeof(float)) {
-    return {reinterpret_cast<const float*>(rows.data), rows.stride / Word::kPerWord, 1};
-  }
-  for (int64_t row = 0; row < rows.count; row++) {
-    for (int64_t word = 0; word < rowWords; word += kLanes) {
-      Store(scratch + row * rowWords + word, LoadWords<Word>(rows.at(row), word, rows.width));
-    }
-  }
-  return {scratch, rowWords, 1};
-}
-
 /** As a B whose columns are the rows: [depth, columns], `depth` the words of a row. */
 template <typename Word, typename T>
 static void PackColumns(const HeadRows<T>& rows, int64_t depth, int64_t columns, float* to) {
@@ -340,6 +325,22 @@ class Scratch {
   int64_t sizes_[kUses] = {};
 };
 
+/** As an A: where they lie, unless rows are not of whole words; then copied, in rows of `rowWords`. */
+template <typename Word, typename T>
+static Operand HeadOperand(const HeadRows<T>& rows, int64_t rowWords, Scratch& scratch, Scratch::Use use) {
+  const bool isWhole = rows.width % Word::kPerWord == 0 && rows.stride % Word::kPerWord == 0;
+  if (isWhole && sizeof(T) * Word::kPerWord == sizeof(float)) {
+    return {reinterpret_cast<const float*>(rows.data), rows.stride / Word::kPerWord, 1};
+  }
+  float* copy = scratch.Get(use, rows.count * rowWords);
+  for (int64_t row = 0; row < rows.count; row++) {
+    for (int64_t word = 0; word < rowWords; word += kLanes) {
+      Store(copy + row * rowWords + word, LoadWords<Word>(rows.at(row), word, rows.width));
+    }
+  }
+  return {copy, rowWords, 1};
+}
+
 /** What both directions need of a head. */
 template <typename T>
 struct HeadSizes {
@@ -416,8 +417,7 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
   float* words = scratch.Get(Scratch::kWords, sizes.blockRows * columns);
   float* sums = scratch.Get(Scratch::kSums, sizes.blockRows * sizes.widthColumns);
   const float* bias = PaddedBias(head, sizes, scratch);
-  const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow,
-                                            scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow));
+  const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow, scratch, Scratch::kQuery);
   PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
   PackDepth<Word>(sizes.value, sizes.keyWords, sizes.widthColumns, values);
   for (int64_t first = 0; first < head.queries; first += sizes.blockRows) {
@@ -465,10 +465,8 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
   float* keySums = scratch.Get(Scratch::kKeySums, sizes.keys * width);
   float* valueSums = scratch.Get(Scratch::kValueSums, sizes.keys * width);
   const float* bias = PaddedBias(head, sizes, scratch);
-  const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow,
-                                            scratch.Get(Scratch::kQuery, head.queries * sizes.widthRow));
-  const Operand outputs =
-      HeadOperand<Word>(output, sizes.widthRow, scratch.Get(Scratch::kOutput, head.queries * sizes.widthRow));
+  const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow, scratch, Scratch::kQuery);
+  const Operand outputs = HeadOperand<Word>(output, sizes.widthRow, scratch, Scratch::kOutput);
   PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
   PackColumns<Word>(sizes.value, sizes.widthWords, columns, values);
   PackDepth<Word>(sizes.key, sizes.keyWords, width, keyRows);
