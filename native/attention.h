@@ -1,12 +1,11 @@
-// Dot-product attention of one head, forward and backward. Included once for each instruction set after
-// fused-arithmetic.h, inside the same namespace, hence no guard.
+// Dot-product attention of one head, forward and backward. Included once for each instruction set after panels.h, inside
+// the same namespace, hence no guard.
 //
 // Scores and probabilities of a head live in the cache and nowhere else (as in FlashAttention, arXiv:2205.14135; whole rows
 // are kept at once, because sentences are short). The backward pass computes them again from what the forward pass says of
 // each row: its maximum, and the inverse of the sum of exponentials.
 //
-// All products are one: C[M, N] = A[M, K] B[K, N] with words of 32 bits. A word is a float, or, where the processor has
-// dot products of bfloat16, a pair of them that are neighbours along K.
+// All products are one: C[M, N] = A[M, K] B[K, N].
 
 #if defined(T4_AVX512)
 constexpr int64_t kTileRows = 8;
@@ -17,42 +16,6 @@ constexpr int64_t kTileVectors = 1;
 #endif
 /** Columns of B that lie together: B is stored as panels [K, kPanel], the last of which may be narrower. */
 constexpr int64_t kPanel = kTileVectors * kLanes;
-
-T4_INLINE int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-/** Words of floats, of which a product sums one along K. */
-struct FloatWords {
-  static constexpr int64_t kPerWord = 1;
-  T4_INLINE void Add(Floats* sum, const float* a, const Floats& b) { *sum += All(*a) * b; }
-};
-
-#if defined(T4_AVX512BF16)
-/** Words of two bfloat16 values. */
-struct PairWords {
-  static constexpr int64_t kPerWord = 2;
-  T4_INLINE void Add(Floats* sum, const float* a, const Floats& b) {
-    __m512 s;
-    __m512i v;
-    int32_t pair;
-    std::memcpy(&pair, a, sizeof pair);
-    std::memcpy(&s, sum, sizeof s);
-    std::memcpy(&v, &b, sizeof v);
-    s = _mm512_dpbf16_ps(s, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)v);
-    std::memcpy(sum, &s, sizeof s);
-  }
-};
-#endif
-
-template <typename T>
-struct WordsOf {
-  typedef FloatWords Type;
-};
-#if defined(T4_AVX512BF16)
-template <>
-struct WordsOf<Bfloat16> {
-  typedef PairWords Type;
-};
-#endif
 
 /** C[rows, vectors * 16] (+)= A B for one tile; A's word (m, k) is at m * aRow + k * aColumn. */
 template <typename Word, int rows, int vectors>
@@ -107,88 +70,6 @@ static void Product(const float* a, int64_t aRow, int64_t aColumn, const float* 
   }
 }
 
-/** Where the word (k, n) of a B of `depth` times `columns` lies. */
-T4_INLINE int64_t PanelOffset(int64_t k, int64_t n, int64_t depth, int64_t columns) {
-  const int64_t first = n / kPanel * kPanel;
-  const int64_t width = columns - first < kPanel ? columns - first : kPanel;
-  return first * depth + k * width + n - first;
-}
-
-/** 16 words of a row of `width` elements from word `first` on; what is beyond it is 0. */
-template <typename Word, typename T>
-T4_INLINE Floats LoadWords(const T* row, int64_t first, int64_t width) {
-  if constexpr (Word::kPerWord == 2) {
-    Floats words = All(0);
-    const int64_t left = width - 2 * first;
-    if (left >= 2 * kLanes) {
-      std::memcpy(&words, row + 2 * first, sizeof words);
-    } else if (left > 0) {
-      std::memcpy(&words, row + 2 * first, static_cast<size_t>(left) * sizeof(T));
-    }
-    return words;
-  } else {
-    if (first + kLanes <= width) return Load(row + first);
-    return first < width ? LoadPart(row + first, width - first) : All(0);
-  }
-}
-
-T4_INLINE Shorts LoadShorts(const Bfloat16* row, int64_t first, int64_t width) {
-  Shorts bits = {};
-  if (first + kLanes <= width) {
-    std::memcpy(&bits, row + first, sizeof bits);
-  } else {
-    std::memcpy(&bits, row + first, static_cast<size_t>(width - first) * sizeof *row);
-  }
-  return bits;
-}
-
-/** Two rows of bfloat16 values as words of neighbours. */
-T4_INLINE Floats Interleave(const Shorts& even, const Shorts& odd) {
-  const Words words = __builtin_convertvector(even, Words) | __builtin_convertvector(odd, Words) << 16;
-  return reinterpret_cast<Floats>(words);
-}
-
-/** 16 times 16 words at `words`, which are rows one after the other, mirrored at the diagonal. */
-T4_INLINE void TransposeWords(Floats words[16]) {
-#if defined(T4_AVX512)
-  __m512 r[16];
-  __m512 t[16];
-  std::memcpy(r, words, sizeof r);
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    for (int half = 0; half < 2; half++) {
-      const __m512d a = _mm512_castps_pd(t[i + half]);
-      const __m512d b = _mm512_castps_pd(t[i + 2 + half]);
-      r[i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-      r[i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-    }
-  }
-  // r[4 i + c] holds, in its quarter q, column 4 q + c of rows 4 i to 4 i + 3.
-  for (int c = 0; c < 4; c++) {
-    const __m512 even = _mm512_shuffle_f32x4(r[c], r[4 + c], 0x88);
-    const __m512 odd = _mm512_shuffle_f32x4(r[c], r[4 + c], 0xdd);
-    const __m512 evenBelow = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0x88);
-    const __m512 oddBelow = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0xdd);
-    t[c] = _mm512_shuffle_f32x4(even, evenBelow, 0x88);
-    t[8 + c] = _mm512_shuffle_f32x4(even, evenBelow, 0xdd);
-    t[4 + c] = _mm512_shuffle_f32x4(odd, oddBelow, 0x88);
-    t[12 + c] = _mm512_shuffle_f32x4(odd, oddBelow, 0xdd);
-  }
-  std::memcpy(words, t, sizeof t);
-#else
-  for (int i = 0; i < 16; i++) {
-    for (int j = 0; j < i; j++) {
-      const float word = words[i][j];
-      words[i][j] = words[j][i];
-      words[j][i] = word;
-    }
-  }
-#endif
-}
-
 /** A head's rows of `width` elements, `stride` apart. */
 template <typename T>
 struct HeadRows {
@@ -198,12 +79,6 @@ struct HeadRows {
   int64_t stride;
   const T* at(int64_t row) const { return data + row * stride; }
   HeadRows part(int64_t first, int64_t rows) const { return {at(first), rows, width, stride}; }
-  /** Asks for rows that will be read soon, as far as there are any. */
-  void Prefetch(int64_t first, int64_t rows) const {
-    for (int64_t row = first; row < std::min(first + rows, count); row++) {
-      for (int64_t i = 0; i < width; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(at(row) + i);
-    }
-  }
 };
 
 /** An A: its word (m, k) is at words[m * row + k * column]. */
@@ -213,40 +88,19 @@ struct Operand {
   int64_t column;
 };
 
-/** As a B whose columns are the rows: [depth, columns], `depth` the words of a row. */
+/**
+ * As a B of `columns`, a multiple of 16: its rows are the head's, or with `transposed` its columns are. What is there of it
+ * beyond the head is 0.
+ */
 template <typename Word, typename T>
-static void PackColumns(const HeadRows<T>& rows, int64_t depth, int64_t columns, float* to) {
-  for (int64_t row = 0; row < columns; row += kLanes) {
-    // Heads lie in the columns of wide rows, where the processor does not foresee the next ones.
-    rows.Prefetch(row + kLanes, kLanes);
-    for (int64_t word = 0; word < depth; word += kLanes) {
-      Floats words[16];
-      for (int i = 0; i < 16; i++) {
-        words[i] = row + i < rows.count ? LoadWords<Word>(rows.at(row + i), word, rows.width) : All(0);
-      }
-      TransposeWords(words);
-      const int64_t last = depth - word < 16 ? depth - word : 16;
-      for (int64_t i = 0; i < last; i++) Store(to + PanelOffset(word + i, row, depth, columns), words[i]);
-    }
-  }
-}
-
-/** As a B whose rows are the rows: [depth, columns], or as many pairs of rows. */
-template <typename Word, typename T>
-static void PackDepth(const HeadRows<T>& rows, int64_t depth, int64_t columns, float* to) {
-  for (int64_t k = 0; k < depth; k++) {
-    rows.Prefetch((k + 8) * Word::kPerWord, Word::kPerWord);
-    for (int64_t column = 0; column < columns; column += kLanes) {
-      float* place = to + PanelOffset(k, column, depth, columns);
-      if constexpr (Word::kPerWord == 1) {
-        Store(place, LoadWords<Word>(rows.at(k), column, rows.width));
-      } else {
-        const bool hasOdd = 2 * k + 1 < rows.count;
-        const Shorts even = LoadShorts(rows.at(2 * k), column, rows.width);
-        Store(place, Interleave(even, hasOdd ? LoadShorts(rows.at(2 * k + 1), column, rows.width) : Shorts{}));
-      }
-    }
-  }
+static void PackHead(const HeadRows<T>& rows, bool transposed, int64_t columns, float* to) {
+  const int64_t depth = transposed ? rows.width : rows.count;
+  const int64_t there = transposed ? rows.count : rows.width;
+  const int64_t whole = columns / kPanel * kPanel;
+  PackPanels<Word>(rows.data, transposed, rows.stride, depth, 0, there, kTileVectors, columns / kPanel, to);
+  if (whole == columns) return;
+  const int64_t words = (depth + Word::kPerWord - 1) / Word::kPerWord;
+  PackPanels<Word>(rows.data, transposed, rows.stride, depth, whole, there, 1, 1, to + whole * words);
 }
 
 /** Rows of floats, `width` of them a multiple of 16, as an A of what Word::kPerWord tells. */
@@ -418,8 +272,8 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
   float* sums = scratch.Get(Scratch::kSums, sizes.blockRows * sizes.widthColumns);
   const float* bias = PaddedBias(head, sizes, scratch);
   const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow, scratch, Scratch::kQuery);
-  PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
-  PackDepth<Word>(sizes.value, sizes.keyWords, sizes.widthColumns, values);
+  PackHead<Word>(sizes.key, true, columns, keys);
+  PackHead<Word>(sizes.value, false, sizes.widthColumns, values);
   for (int64_t first = 0; first < head.queries; first += sizes.blockRows) {
     const int64_t rows = std::min(sizes.blockRows, head.queries - first);
     Product<Word>(queries.words + first * queries.row, queries.row, 1, keys, scores, columns, rows, columns,
@@ -467,9 +321,9 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
   const float* bias = PaddedBias(head, sizes, scratch);
   const Operand queries = HeadOperand<Word>(sizes.query, sizes.widthRow, scratch, Scratch::kQuery);
   const Operand outputs = HeadOperand<Word>(output, sizes.widthRow, scratch, Scratch::kOutput);
-  PackColumns<Word>(sizes.key, sizes.widthWords, columns, keys);
-  PackColumns<Word>(sizes.value, sizes.widthWords, columns, values);
-  PackDepth<Word>(sizes.key, sizes.keyWords, width, keyRows);
+  PackHead<Word>(sizes.key, true, columns, keys);
+  PackHead<Word>(sizes.value, true, columns, values);
+  PackHead<Word>(sizes.key, false, width, keyRows);
   for (int64_t first = 0; first < head.queries; first += sizes.blockRows) {
     const int64_t rows = std::min(sizes.blockRows, head.queries - first);
     const int64_t depth = (rows + Word::kPerWord - 1) / Word::kPerWord;
@@ -500,10 +354,10 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
         if (kept) Store(weights + i, weight * KeptLanes(kept + i, head.keptScale));
       }
     }
-    PackDepth<Word>(output.part(first, rows), depth, width, outputDepth);
+    PackHead<Word>(output.part(first, rows), false, width, outputDepth);
     const Operand left = ColumnsOperand<Word>(scores, rows, columns, words);
     Product<Word>(left.words, left.row, left.column, outputDepth, valueSums, width, sizes.keys, width, depth, adds);
-    PackDepth<Word>(sizes.query.part(first, rows), depth, width, queryDepth);
+    PackHead<Word>(sizes.query.part(first, rows), false, width, queryDepth);
     const Operand turned = ColumnsOperand<Word>(slopes, rows, columns, words);
     Product<Word>(turned.words, turned.row, turned.column, queryDepth, keySums, width, sizes.keys, width, depth, adds);
     const Operand straight = RowsOperand<Word>(slopes, rows, columns, words);

@@ -630,6 +630,8 @@ static void Copy(const In* from, Out* to, int64_t count) {
   if (i < count) StorePart(to + i, LoadPart(from + i, count - i), count - i);
 }
 
+#include "panels.h"
+
 #include "attention.h"
 #include "product.h"
 

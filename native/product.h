@@ -1,87 +1,9 @@
 // Products of matrices: C[M, N] = A[M, K] B[K, N] + bias[N], each of A and B as it lies or transposed. Included once for
-// each instruction set after attention.h, whose words they are made of, inside the same namespace, hence no guard.
+// each instruction set after attention.h, whose Scratch they use, inside the same namespace, hence no guard.
 //
 // A tile of C, 8 rows times 48 columns, stays in registers for all of K (as in Goto and van de Geijn, "Anatomy of
 // High-Performance Matrix Multiplication", 2008). B is copied to panels of 48 columns that lie in the second cache while all
 // rows of A go by; A is read as it lies, unless it is transposed.
-
-/** 16 numbers of a row from `first` on, as bfloat16; what is beyond its width is 0. */
-template <typename T>
-T4_INLINE Shorts NarrowPart(const T* row, int64_t first, int64_t width) {
-  const int64_t left = width - first;
-  if (left <= 0) return Shorts{};
-  if constexpr (sizeof(T) == sizeof(Bfloat16)) {
-    return LoadShorts(row, first, width);
-  } else {
-    return Narrow(left >= kLanes ? Load(row + first) : LoadPart(row + first, left));
-  }
-}
-
-/** 16 words of a row whose numbers are along K. */
-template <typename Word, typename T>
-T4_INLINE Floats WordsOfRow(const T* row, int64_t word, int64_t depth) {
-  if constexpr (Word::kPerWord == 2 && sizeof(T) == sizeof(float)) {
-    const Shorts halves[2] = {NarrowPart(row, 2 * word, depth), NarrowPart(row, 2 * word + kLanes, depth)};
-    Floats words;
-    std::memcpy(&words, halves, sizeof words);
-    return words;
-  } else {
-    return LoadWords<Word>(row, word, depth);
-  }
-}
-
-/** The same number of 16 columns of a matrix whose rows are along K, from column `first` on. */
-template <typename Word, typename T>
-T4_INLINE Floats WordsOfColumns(const T* rows, int64_t stride, int64_t word, int64_t depth, int64_t first,
-                                int64_t columns) {
-  const T* row = rows + Word::kPerWord * word * stride;
-  if constexpr (Word::kPerWord == 2) {
-    return Interleave(NarrowPart(row, first, columns),
-                      2 * word + 1 < depth ? NarrowPart(row + stride, first, columns) : Shorts{});
-  } else {
-    return LoadWords<Word>(row, first, columns);
-  }
-}
-
-/**
- * Columns of B from `first` on -> `count` panels [words, vectors * 16], one after the other; with `transposed` they are rows
- * in memory.
- */
-template <typename Word, typename T>
-static void PackPanels(const T* b, bool transposed, int64_t stride, int64_t depth, int64_t first, int64_t columns,
-                       int64_t vectors, int64_t count, float* to) {
-  const int64_t words = (depth + Word::kPerWord - 1) / Word::kPerWord;
-  const int64_t width = vectors * kLanes;
-  const int64_t panel = words * width;
-  if (!transposed) {
-    for (int64_t word = 0; word < words; word++) {
-      // Each row is far from the one before it, which the processor does not foresee.
-      const T* ahead = b + (word + 8) * Word::kPerWord * stride + first;
-      for (int64_t line = 0; line < count * width; line += 64 / static_cast<int64_t>(sizeof(T))) {
-        for (int64_t row = 0; row < Word::kPerWord; row++) __builtin_prefetch(ahead + row * stride + line);
-      }
-      for (int64_t i = 0; i < count; i++) {
-        float* place = to + i * panel + word * width;
-        for (int64_t v = 0; v < width; v += kLanes) {
-          Store(place + v, WordsOfColumns<Word>(b, stride, word, depth, first + i * width + v, columns));
-        }
-      }
-    }
-    return;
-  }
-  for (int64_t n = 0; n < count * width; n += kLanes) {
-    const T* rows = b + (first + n) * stride;
-    const int64_t there = columns - first - n;
-    float* place = to + n / width * panel + n % width;
-    for (int64_t word = 0; word < words; word += kLanes) {
-      Floats block[kLanes];
-      for (int64_t i = 0; i < kLanes; i++) block[i] = i < there ? WordsOfRow<Word>(rows + i * stride, word, depth) : All(0);
-      TransposeWords(block);
-      const int64_t last = std::min(words - word, kLanes);
-      for (int64_t i = 0; i < last; i++) Store(place + (word + i) * width, block[i]);
-    }
-  }
-}
 
 /**
  * Rows `first` to `first` + `count` of A, which is transposed, as tiles [words, 8] one after the other; or, where it is
