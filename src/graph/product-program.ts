@@ -1,4 +1,6 @@
+import { hasFusedOps } from './fused-ops.js';
 import { attr, type GraphNode } from './node.js';
+import { useOwnProducts } from './own-products.js';
 import type { Precision, Program } from './program.js';
 import { handleNode, type Variable } from './recorder.js';
 
@@ -11,7 +13,8 @@ export interface ProductChain {
 
 /**
  * A program to measure how fast matrices are multiplied: `initialize` fills them, `multiply` runs the chain and returns a
- * single number of the last product. Written down directly, because in bfloat16 no product may be cast in between.
+ * single number of the last product. Written down directly, because in bfloat16 no product may be cast in between; the
+ * products are computed as those of a training step are.
  */
 export function productProgram({ rows, width, count }: ProductChain, precision: Precision): Program {
   const dtype = precision === 'bf16' ? 'bfloat16' : 'float32';
@@ -60,7 +63,7 @@ export function productProgram({ rows, width, count }: ProductChain, precision: 
   });
   const result = cast('result', corner, dtype, 'float32');
   return {
-    nodes,
+    nodes: hasFusedOps ? useOwnProducts(nodes, [done, result]) : nodes,
     variables,
     signatures: {
       initialize: { inputs: {}, outputs: { done: { tensor: `${done}:0`, dtype: 'float32', shape: [] } } },

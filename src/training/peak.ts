@@ -2,8 +2,8 @@ import { openSession, productProgram, type Precision, type ProductChain, type Se
 import type { Device } from './device.js';
 
 /**
- * The machine's peak as far as a training step is concerned: how fast TensorFlow multiplies large matrices on it in the
- * precision of the run. What else works on the machine while it is measured makes it look slower.
+ * The machine's peak as far as a training step is concerned: how fast large matrices are multiplied on it in the precision
+ * of the run. What else works on the machine while it is measured makes it look slower.
  */
 
 /** A GPU needs more work in one call, so that starting it does not count. */
