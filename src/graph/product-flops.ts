@@ -83,4 +83,5 @@ export function productFlops(
   return (sizes) => known.reduce((sum, monomial) => sum + valueOf(monomial, (symbol) => sizes[symbol] ?? NaN), 0);
 }
 
-const isProduct = ({ op }: GraphNode): boolean => matrixProducts.has(op) || op === 'T4MatMul' || op in attentionProducts;
+const isProduct = ({ op }: GraphNode): boolean =>
+  matrixProducts.has(op) || op === 'T4MatMul' || op in attentionProducts;
