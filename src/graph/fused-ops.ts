@@ -81,11 +81,15 @@ export interface AttentionSettings {
   readonly threshold: number;
 }
 
-/** What attention is given: query [B * Q, H], key and value [B * S, H], bias [B, 1, 1, S], seed int32 [2]. */
-export type AttentionInputs = readonly [query: Tensor, key: Tensor, value: Tensor, bias: Tensor, seed: Tensor];
-
-/** As above, where query, key and value are side by side: [B * S, 3 H]. */
-export type JoinedInputs = readonly [joined: Tensor, bias: Tensor, seed: Tensor];
+/** What attention is given. */
+export interface AttentionInputs {
+  /** Query [B * Q, H], key and value [B * S, H]; or all three side by side, [B * S, 3 H]. */
+  readonly states: readonly [query: Tensor, key: Tensor, value: Tensor] | readonly [joined: Tensor];
+  /** Added to the scores, [B, 1, 1, S]. */
+  readonly bias: Tensor;
+  /** int32 [2]. */
+  readonly seed: Tensor;
+}
 
 const attentionAttrs = ({ heads, scale, threshold }: AttentionSettings): OpAttr[] => [
   int('heads', heads),
@@ -101,37 +105,24 @@ const attentionAttrs = ({ heads, scale, threshold }: AttentionSettings): OpAttr[
  * @returns `context` [B * Q, H], and of each row of scores its maximum and 1 / the sum of exponentials, [B, A, Q, 2]
  */
 export function attention(
-  inputs: AttentionInputs,
+  { states, bias, seed }: AttentionInputs,
   settings: AttentionSettings,
 ): { readonly context: Tensor; readonly statistics: Tensor } {
-  const [context, statistics] = call('T4Attention', [...attentionAttrs(settings), keep], [...inputs]);
+  const op = states.length === 1 ? 'T4JoinedAttention' : 'T4Attention';
+  const [context, statistics] = call(op, [...attentionAttrs(settings), keep], [...states, bias, seed]);
   return { context: context!, statistics: statistics! };
 }
 
-/** The gradients of query, key and value. */
-export const attentionGrad = (
+/** The gradients of the states. */
+export function attentionGrad(
   dContext: Tensor,
-  inputs: AttentionInputs,
+  { states, bias, seed }: AttentionInputs,
   statistics: Tensor,
   settings: AttentionSettings,
-): Tensor[] => call('T4AttentionGrad', attentionAttrs(settings), [...inputs, statistics, dContext]);
-
-/** `attention` of query, key and value that are side by side in one tensor, [B * S, 3 H]. */
-export function joinedAttention(
-  inputs: JoinedInputs,
-  settings: AttentionSettings,
-): { readonly context: Tensor; readonly statistics: Tensor } {
-  const [context, statistics] = call('T4JoinedAttention', [...attentionAttrs(settings), keep], [...inputs]);
-  return { context: context!, statistics: statistics! };
+): Tensor[] {
+  const op = states.length === 1 ? 'T4JoinedAttentionGrad' : 'T4AttentionGrad';
+  return call(op, attentionAttrs(settings), [...states, bias, seed, statistics, dContext]);
 }
-
-/** Their gradients, side by side. */
-export const joinedAttentionGrad = (
-  dContext: Tensor,
-  inputs: JoinedInputs,
-  statistics: Tensor,
-  settings: AttentionSettings,
-): Tensor => call('T4JoinedAttentionGrad', attentionAttrs(settings), [...inputs, statistics, dContext])[0]!;
 
 /** Three tensors [..., n], side by side: [..., 3 n]. */
 export const joinColumns = (parts: readonly [Tensor, Tensor, Tensor]): Tensor =>

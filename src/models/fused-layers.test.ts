@@ -3,17 +3,9 @@ import { hasFusedOps, multiplies } from '../graph/fused-ops.js';
 import { attr, nodeBackend, tf, type HostTensor, type Precision, type Tensor } from '../graph/index.js';
 import { dtypeOf, floats, largestDifference, numbersOf, sample, stage } from '../graph/testing.js';
 import { activations } from './activations.js';
-import {
-  addLayerNorm,
-  attention,
-  dense,
-  joinedAttention,
-  joinsAttention,
-  layerNorm,
-  product,
-  seededDropout,
-  type Three,
-} from './layers.js';
+import { attention, joinedAttention, joinsAttention, type Three } from './attention.js';
+import { seededDropout } from './dropout.js';
+import { addLayerNorm, dense, layerNorm, product } from './layers.js';
 
 type Layer = (...inputs: Tensor[]) => Tensor;
 

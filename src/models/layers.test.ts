@@ -10,18 +10,10 @@ import {
   traceFunction,
 } from '../graph/testing.js';
 import { tf, type HostTensor, type Tensor } from '../graph/index.js';
-import {
-  attention,
-  dense,
-  embedding,
-  firstRows,
-  layerNorm,
-  meanCrossEntropy,
-  noDropout,
-  scale,
-  seededDropout,
-  softmax,
-} from './layers.js';
+import { attention } from './attention.js';
+import { noDropout, seededDropout } from './dropout.js';
+import { dense, embedding, firstRows, layerNorm, scale, softmax } from './layers.js';
+import { meanCrossEntropy } from './losses.js';
 
 type Layer = (...inputs: Tensor[]) => Tensor;
 

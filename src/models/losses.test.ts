@@ -1,8 +1,13 @@
 import { expect } from 'chai';
 import { dimension, tf, type HostTensor, type Tensor, type TensorSpec } from '../graph/index.js';
 import { floats, integers, largestDifference, numbersOf, runEagerly, sample, stage } from '../graph/testing.js';
-import { meanCrossEntropy, meanLabelledCrossEntropy } from './layers.js';
-import { crossEntropyLoss, meanBinaryCrossEntropy, type CrossEntropySettings } from './losses.js';
+import {
+  crossEntropyLoss,
+  type CrossEntropySettings,
+  meanBinaryCrossEntropy,
+  meanCrossEntropy,
+  meanLabelledCrossEntropy,
+} from './losses.js';
 
 type Loss = (logits: Tensor, labels: Tensor) => Tensor;
 

@@ -1,9 +1,39 @@
 import { tf, type Tensor } from '../graph/index.js';
 import { differentiable, sparseSoftmaxCrossEntropy } from '../graph/ops.js';
 
+/** Letters: B batch, N labelled things, C classes. */
+
+/** Mean cross entropy of logits [B, C] against class numbers (int32 [B]) -> scalar. */
+export function meanCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  return differentiable(
+    [logits],
+    (save) => {
+      const { losses, gradient } = sparseSoftmaxCrossEntropy(logits, labels);
+      save([gradient]);
+      return tf.mean(losses);
+    },
+    (dy, [gradient]) => [tf.mul(gradient!, tf.div(dy, logits.shape[0]))],
+  );
+}
+
 /**
- * The losses besides plain cross entropy (meanCrossEntropy in layers.ts). Letters: B batch, N labelled things, C classes.
+ * Mean cross entropy of logits [N, C] over those of the labels (int32, N in all) that are not -1 -> scalar, as PyTorch's
+ * `CrossEntropyLoss(ignore_index=-1)` has it; 0 where all are.
  */
+export function meanLabelledCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  const flat = tf.reshape(labels, [-1]);
+  const isLabelled = tf.cast(tf.greaterEqual(flat, tf.scalar(0, 'int32')), 'float32');
+  const shares = tf.div(isLabelled, tf.maximum(tf.sum(isLabelled), 1));
+  return differentiable(
+    [logits],
+    (save) => {
+      const { losses, gradient } = sparseSoftmaxCrossEntropy(logits, tf.maximum(flat, tf.scalar(0, 'int32')));
+      save([tf.mul(gradient, tf.expandDims(shares, 1))]);
+      return tf.sum(tf.mul(losses, shares));
+    },
+    (dy, [gradient]) => [tf.mul(gradient!, dy)],
+  );
+}
 
 export interface CrossEntropySettings {
   /** What each class counts, [C]; undefined: all the same. */

@@ -13,7 +13,8 @@ import {
 } from '../graph/index.js';
 import { lossAndGradients } from '../training/gradients.js';
 import { bertConfigSchema } from './bert-config.js';
-import { noDropout, type Weights } from './layers.js';
+import { noDropout } from './dropout.js';
+import type { Weights } from './layers.js';
 import { withDropout } from './model-config.js';
 import { sequenceClassifier } from './network.js';
 import { eagerly, encoderInputs, halved, inputSpecs, lengthened, only, passOf, table } from './testing.js';

@@ -7,7 +7,8 @@ import {
   type TensorSpec,
   type VariableScope,
 } from '../graph/index.js';
-import { noDropout, type Pass } from './layers.js';
+import { noDropout } from './dropout.js';
+import type { Pass } from './layers.js';
 import type { EncoderInputs } from './transformer.js';
 
 /** For tests of models: inputs of any shape, and the same function run eagerly. */

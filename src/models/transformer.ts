@@ -1,18 +1,8 @@
 import { recomputed, tf, type Tensor } from '../graph/index.js';
 import { activations } from './activations.js';
 import type { ActivationName } from './activation-names.js';
-import {
-  addLayerNorm,
-  attention,
-  dense,
-  embedding,
-  firstRows,
-  joinedAttention,
-  joinsAttention,
-  layerNorm,
-  type Pass,
-  type Three,
-} from './layers.js';
+import { attention, joinedAttention, joinsAttention, type Three } from './attention.js';
+import { addLayerNorm, dense, embedding, firstRows, layerNorm, type Pass } from './layers.js';
 import { denseVariables, layerNormVariables, type VariableSpec } from './variables.js';
 
 /**

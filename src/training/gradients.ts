@@ -1,5 +1,6 @@
 import type { NamedTensors, Tensor, VariableScope } from '../graph/index.js';
-import { seededDropout, type Pass, type Weights } from '../models/layers.js';
+import { seededDropout } from '../models/dropout.js';
+import type { Pass, Weights } from '../models/layers.js';
 import type { Network } from '../models/network.js';
 import type { EncoderInputs } from '../models/transformer.js';
 import { adversarialSlopes, isWordTable } from './adversary.js';

@@ -10,7 +10,7 @@ import {
   type Program,
   type TensorSpec,
 } from '../graph/index.js';
-import { noDropout } from '../models/layers.js';
+import { noDropout } from '../models/dropout.js';
 import { maskedLanguageModel, type Network } from '../models/network.js';
 import { readAllWeights, spelled } from './finished-model.js';
 import { explainNativeFailure } from './native-failure.js';

@@ -11,7 +11,7 @@ import {
 } from '../graph/index.js';
 import { hasFusedOps } from '../graph/fused-ops.js';
 import { erfinv, filled, statelessRandomUniform } from '../graph/ops.js';
-import { noDropout } from '../models/layers.js';
+import { noDropout } from '../models/dropout.js';
 import type { Network } from '../models/network.js';
 import { isDecayed, type VariableSpec } from '../models/variables.js';
 import { addToSums, sumName, takeSum } from './accumulation.js';

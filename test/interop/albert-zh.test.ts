@@ -8,7 +8,7 @@ import { writeJson } from '../../src/checkpoints/json.js';
 import { openCheckpoint } from '../../src/checkpoints/open.js';
 import { buildProgram, dimension, openSession, type FunctionSpec, type TensorSpec } from '../../src/graph/index.js';
 import { floats, largestDifference } from '../../src/graph/testing.js';
-import { noDropout } from '../../src/models/layers.js';
+import { noDropout } from '../../src/models/dropout.js';
 import { maskedLanguageModel, modelOf } from '../../src/models/network.js';
 import { arraySchema, askPython } from './python.js';
 import { tokenInputs } from './tiny-model.js';

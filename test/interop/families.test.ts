@@ -17,7 +17,7 @@ import {
   type TensorSpec,
 } from '../../src/graph/index.js';
 import { floats, largestDifference } from '../../src/graph/testing.js';
-import { noDropout } from '../../src/models/layers.js';
+import { noDropout } from '../../src/models/dropout.js';
 import type { ModelConfig } from '../../src/models/model-config.js';
 import { maskedLanguageModel, modelOf, sequenceClassifier, tokenClassifier } from '../../src/models/network.js';
 import type { Network } from '../../src/models/network.js';

@@ -9,7 +9,7 @@ import type { Labelled } from '../../src/data/encode.js';
 import { createRandom } from '../../src/data/random.js';
 import { integers, numbersOf, runEagerly } from '../../src/graph/testing.js';
 import { tf, type Tensor } from '../../src/graph/index.js';
-import { seededDropout } from '../../src/models/layers.js';
+import { seededDropout } from '../../src/models/dropout.js';
 import { withDropout } from '../../src/models/model-config.js';
 import { labelSetClassifier, sequenceClassifier, tokenClassifier, type Network } from '../../src/models/network.js';
 import type { TrainingConfig } from '../../src/task/schema.js';
