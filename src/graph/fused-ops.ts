@@ -14,10 +14,10 @@ const addon = loadAddon('fused') as { multipliesFloat32: boolean; multipliesBflo
 export const hasFusedOps: boolean =
   addon !== undefined && !nodeBackend.isUsingGpuDevice && process.env.T4_FUSED_OPS !== '0';
 
-/** Of which numbers this processor multiplies matrices faster by T4MatMul than by TensorFlow's MatMul. */
+/** Of which numbers this process multiplies matrices by T4MatMul: where its processor is faster so than by TensorFlow's MatMul. */
 export const multiplies: Readonly<Record<'float32' | 'bfloat16', boolean>> = {
-  float32: addon?.multipliesFloat32 === true,
-  bfloat16: addon?.multipliesBfloat16 === true,
+  float32: hasFusedOps && addon?.multipliesFloat32 === true,
+  bfloat16: hasFusedOps && addon?.multipliesBfloat16 === true,
 };
 
 /** Whether the function that is traced now may use the ops. Never while ops run eagerly. */
@@ -84,7 +84,7 @@ export interface AttentionSettings {
 /** What attention is given. */
 export interface AttentionInputs {
   /** Query [B * Q, H], key and value [B * S, H]; or all three side by side, [B * S, 3 H]. */
-  readonly states: readonly [query: Tensor, key: Tensor, value: Tensor] | readonly [joined: Tensor];
+  readonly states: readonly Tensor[];
   /** Added to the scores, [B, 1, 1, S]. */
   readonly bias: Tensor;
   /** int32 [2]. */

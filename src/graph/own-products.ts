@@ -6,7 +6,7 @@ import { outputKey, readersOf, type Reader } from './readers.js';
 
 /**
  * Computes products of matrices by T4MatMul, together with the bias that is added, and from a right factor that it casts to
- * bfloat16 while it copies it. Where the processor is not one for which that was written, nothing changes.
+ * bfloat16 while it copies it. Where the process does not have that op, or has it for another processor, nothing changes.
  *
  * @param nodes of a function that may hold the ops of fused-ops.ts, after all other passes
  * @param fetched what the function returns

@@ -1,4 +1,3 @@
-import { hasFusedOps } from './fused-ops.js';
 import { attr, type GraphNode } from './node.js';
 import { useOwnProducts } from './own-products.js';
 import type { Precision, Program } from './program.js';
@@ -63,7 +62,7 @@ export function productProgram({ rows, width, count }: ProductChain, precision: 
   });
   const result = cast('result', corner, dtype, 'float32');
   return {
-    nodes: hasFusedOps ? useOwnProducts(nodes, [done, result]) : nodes,
+    nodes: useOwnProducts(nodes, [done, result]),
     variables,
     signatures: {
       initialize: { inputs: {}, outputs: { done: { tensor: `${done}:0`, dtype: 'float32', shape: [] } } },

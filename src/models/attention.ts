@@ -50,7 +50,6 @@ function fusedAttention(
   const threshold = drawn === undefined ? 0 : thresholdOf(rate);
   const settings = { heads, scale: Math.sqrt(heads / hidden), threshold };
   const seed = drawn ?? tf.tensor1d([0, 0], 'int32');
-  const kinds = states.length;
   return differentiable(
     [...states],
     (save) => {
@@ -59,9 +58,8 @@ function fusedAttention(
       return context;
     },
     (dy, saved) => {
-      const [b, s, statistics] = saved.slice(kinds) as [Tensor, Tensor, Tensor];
-      const again = saved.slice(0, kinds) as unknown as typeof states;
-      return fused.attentionGrad(dy, { states: again, bias: b, seed: s }, statistics, settings);
+      const [b, s, statistics] = saved.slice(-3) as [Tensor, Tensor, Tensor];
+      return fused.attentionGrad(dy, { states: saved.slice(0, -3), bias: b, seed: s }, statistics, settings);
     },
   );
 }
