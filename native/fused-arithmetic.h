@@ -21,6 +21,26 @@ T4_INLINE Floats Load(const float* from) {
 
 T4_INLINE void Store(float* to, const Floats& v) { std::memcpy(to, &v, sizeof v); }
 
+/** Leaves the caches to others, where `to` is the start of a line of them. Followed by FinishPastCaches. */
+T4_INLINE void StorePastCaches(float* to, const Floats& v) {
+#if defined(T4_AVX512)
+  if (reinterpret_cast<uintptr_t>(to) % sizeof v == 0) {
+    __m512 line;
+    std::memcpy(&line, &v, sizeof v);
+    _mm512_stream_ps(to, line);
+    return;
+  }
+#endif
+  Store(to, v);
+}
+
+/** From here on other threads see what was stored past the caches. */
+T4_INLINE void FinishPastCaches() {
+#if defined(T4_AVX512)
+  _mm_sfence();
+#endif
+}
+
 /** The first `count` lanes; the others are 0. */
 T4_INLINE Floats LoadPart(const float* from, int64_t count) {
   Floats v = All(0);

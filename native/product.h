@@ -7,7 +7,8 @@
 
 /**
  * Rows `first` to `first` + `count` of A, which is transposed, as tiles [words, 8] one after the other; or, where it is
- * not, as rows of whole words, which those of an odd number of bfloat16 values are not.
+ * not, as rows of whole words, which those of an odd number of bfloat16 values are not. Tiles are stored past the caches:
+ * places as far apart as tiles are would displace one another there.
  */
 template <typename T>
 static void PackLeft(const T* a, bool transposed, int64_t stride, int64_t depth, int64_t first, int64_t count,
@@ -23,19 +24,29 @@ static void PackLeft(const T* a, bool transposed, int64_t stride, int64_t depth,
     }
     return;
   }
-  for (int64_t word = 0; word < words; word++) {
+  for (int64_t word = 0; word < words; word += 2) {
     const T* ahead = a + (word + 8) * Word::kPerWord * stride + first;
     for (int64_t line = 0; line < count; line += 64 / static_cast<int64_t>(sizeof(T))) {
-      for (int64_t row = 0; row < Word::kPerWord; row++) __builtin_prefetch(ahead + row * stride + line);
+      for (int64_t row = 0; row < 2 * Word::kPerWord; row++) __builtin_prefetch(ahead + row * stride + line);
     }
+    // Two words of a tile are a line of memory.
+    const bool isPair = word + 1 < words;
     for (int64_t row = 0; row < count; row += kLanes) {
-      float* tile = to + row * words + word * kProductRows;
-      float both[kLanes];
-      Store(both, WordsOfColumns<Word>(a, stride, word, depth, first + row, first + count));
-      std::memcpy(tile, both, sizeof both / 2);
-      if (row + kProductRows < count) std::memcpy(tile + words * kProductRows, both + kProductRows, sizeof both / 2);
+      const Floats x = WordsOfColumns<Word>(a, stride, word, depth, first + row, first + count);
+      const Floats y = isPair ? WordsOfColumns<Word>(a, stride, word + 1, depth, first + row, first + count) : All(0);
+      const Floats tiles[2] = {__builtin_shuffle(x, y, Ints{0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}),
+                               __builtin_shuffle(x, y, Ints{8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31})};
+      for (int64_t half = 0; half < 2 && row + half * kProductRows < count; half++) {
+        float* place = to + (row + half * kProductRows) * words + word * kProductRows;
+        if (isPair) {
+          StorePastCaches(place, tiles[half]);
+        } else {
+          StorePart(place, tiles[half], kProductRows);
+        }
+      }
     }
   }
+  FinishPastCaches();
 }
 
 /** How much of B is multiplied at once. */
