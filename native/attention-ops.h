@@ -61,22 +61,55 @@ struct Places {
       : query(first), key(in.joined ? first + in.hidden : second), value(in.joined ? first + 2 * in.hidden : third) {}
 };
 
+/** Which head it is, and where its first rows are. */
+struct HeadPlace {
+  int64_t sequence;
+  /** Of all heads of all sequences. */
+  int64_t number;
+  int64_t query;
+  int64_t key;
+  int64_t context;
+};
+
 /**
- * Calls body(head, number of the head of all sequences, offset of its first query, that of its first key, that of its first
- * row of the context) for each, on several threads. Two heads share their random numbers, as they do in T4Dropout with
- * axis 1, and so come together.
+ * Calls body(head, its place) for each, on several threads. Two heads share their random numbers, as they do in T4Dropout
+ * with axis 1, and so come together.
  */
 template <typename T, typename Body>
-void ShareHeads(const AttentionInputs& in, const Attributes& attributes, T* zero, const Body& body) {
+void ShareHeads(const AttentionInputs& in, const Attributes& attributes, const T* dContext, T* zero, const Body& body) {
   const Places<T> from(in, Elements(in.query, zero), Elements(in.key, zero), Elements(in.value, zero));
   const int64_t stride = in.stride();
   const int64_t width = in.hidden / in.heads;
   const int64_t together = in.heads % 2 == 0 ? 2 : 1;
   const int64_t units = in.heads / together;
+  const int64_t parts = in.sequences * units;
   const int64_t numbers = in.queries * in.keys;
   const PhiloxStream stream = StreamOf(in.seed.as<int32_t>());
-  ThreadPool::Instance().Run(in.sequences * units, [&](int64_t part) {
+  const auto placeOf = [&](int64_t part, int64_t half) -> HeadPlace {
     const int64_t sequence = part / units;
+    const int64_t head = part % units + half * units;
+    const int64_t column = head * width;
+    return {sequence, sequence * in.heads + head, sequence * in.queries * stride + column,
+            sequence * in.keys * stride + column, sequence * in.queries * in.hidden + column};
+  };
+  const auto headAt = [&](const HeadPlace& place, const uint8_t* kept, const AttentionHead<T>* next) -> AttentionHead<T> {
+    return {from.query + place.query,
+            from.key + place.key,
+            from.value + place.key,
+            in.queries,
+            in.keys,
+            width,
+            stride,
+            in.hidden,
+            attributes.scale,
+            in.bias.floats() + place.sequence * in.keys,
+            kept,
+            65536.0f / static_cast<float>(65536 - attributes.threshold),
+            dContext == nullptr ? nullptr : dContext + place.context,
+            next};
+  };
+  auto& pool = ThreadPool::Instance();
+  pool.Run(parts, [&](int64_t part) {
     static thread_local std::vector<uint8_t> masks;
     const int64_t first = part * numbers;
     const int64_t groups = attributes.threshold > 0 ? (first + numbers + 63) / 64 - first / 64 : 0;
@@ -87,23 +120,13 @@ void ShareHeads(const AttentionInputs& in, const Attributes& attributes, T* zero
                        masks.data() + lower);
     }
     for (int64_t half = 0; half < together; half++) {
-      const int64_t head = part % units + half * units;
-      const int64_t queryOffset = sequence * in.queries * stride + head * width;
-      const int64_t keyOffset = sequence * in.keys * stride + head * width;
+      const HeadPlace place = placeOf(part, half);
       const uint8_t* kept = groups > 0 ? masks.data() + half * lower + first % 64 : nullptr;
-      const AttentionHead<T> given = {from.query + queryOffset,
-                                          from.key + keyOffset,
-                                          from.value + keyOffset,
-                                          in.queries,
-                                          in.keys,
-                                          width,
-                                          stride,
-                                          in.hidden,
-                                          attributes.scale,
-                                          in.bias.floats() + sequence * in.keys,
-                                          kept,
-                                          65536.0f / static_cast<float>(65536 - attributes.threshold)};
-      body(given, sequence * in.heads + head, queryOffset, keyOffset, sequence * in.queries * in.hidden + head * width);
+      // Threads take parts by turns, as long as none is late.
+      const bool isLast = half + 1 == together;
+      const int64_t following = isLast ? part + pool.threads() : part;
+      const AttentionHead<T> next = headAt(placeOf(following, isLast ? 0 : half + 1), nullptr, nullptr);
+      body(headAt(place, kept, following < parts ? &next : nullptr), place);
     }
   });
 }
@@ -120,8 +143,9 @@ void Attention(void* kernel, TF_OpKernelContext* given) {
   if (!context.ok()) return;
   ByType(in.query, [&](const auto& typed, auto* zero) {
     auto* to = Elements(output, zero);
-    ShareHeads(in, attributes, zero, [&](const auto& head, int64_t number, int64_t, int64_t, int64_t offset) {
-      typed.attention(head, to + offset, attributes.keep ? statistics.floats() + number * in.queries * 2 : nullptr);
+    ShareHeads(in, attributes, zero, zero, [&](const auto& head, const HeadPlace& place) {
+      typed.attention(head, to + place.context,
+                      attributes.keep ? statistics.floats() + place.number * in.queries * 2 : nullptr);
     });
   });
 }
@@ -143,12 +167,10 @@ void AttentionGrad(void* kernel, TF_OpKernelContext* given) {
   if (!context.ok()) return;
   ByType(in.query, [&](const auto& typed, auto* zero) {
     const Places to(in, Elements(dQuery, zero), Elements(dKey, zero), Elements(dValue, zero));
-    ShareHeads(in, attributes, zero,
-               [&](const auto& head, int64_t number, int64_t queryOffset, int64_t keyOffset, int64_t offset) {
-                 typed.attentionGrad(head, Elements(gradient, zero) + offset,
-                                     statistics.floats() + number * in.queries * 2, to.query + queryOffset,
-                                     to.key + keyOffset, to.value + keyOffset);
-               });
+    ShareHeads(in, attributes, Elements(gradient, zero), zero, [&](const auto& head, const HeadPlace& place) {
+      typed.attentionGrad(head, statistics.floats() + place.number * in.queries * 2, to.query + place.query,
+                          to.key + place.key, to.value + place.key);
+    });
   });
 }
 

@@ -258,6 +258,30 @@ static const float* PaddedBias(const AttentionHead<T>& head, const HeadSizes<T>&
   return bias;
 }
 
+/** Fetches rows of a head, which are far from one another: the processor does not foresee them. */
+template <typename T>
+T4_INLINE void FetchRows(const T* rows, int64_t stride, int64_t width, int64_t first, int64_t end) {
+  if (rows == nullptr) return;
+  for (int64_t row = first; row < end; row++) {
+    for (int64_t i = 0; i < width; i += 64 / static_cast<int64_t>(sizeof(T))) {
+      __builtin_prefetch(rows + row * stride + i, 0, 2);
+    }
+  }
+}
+
+/** Fetches of the head that comes next its share for one of `head`'s queries, so that memory is busy all the time. */
+template <typename T>
+T4_INLINE void FetchNext(const AttentionHead<T>& head, int64_t query) {
+  if (head.next == nullptr) return;
+  const AttentionHead<T>& next = *head.next;
+  FetchRows(next.query, next.stride, next.width, query, query + 1);
+  FetchRows(next.dContext, next.contextStride, next.width, query, query + 1);
+  const int64_t first = query * next.keys / next.queries;
+  const int64_t end = (query + 1) * next.keys / next.queries;
+  FetchRows(next.key, next.stride, next.width, first, end);
+  FetchRows(next.value, next.stride, next.width, first, end);
+}
+
 /** `statistics` [queries, 2] may be null. */
 template <typename T>
 static void Attention(const AttentionHead<T>& head, T* context, float* statistics) {
@@ -279,6 +303,7 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
     Product<Word>(queries.words + first * queries.row, queries.row, 1, keys, scores, columns, rows, columns,
                   sizes.widthWords, false);
     for (int64_t row = 0; row < rows; row++) {
+      FetchNext(head, first + row);
       float* weights = scores + row * columns;
       float told[2];
       RowSoftmax(weights, bias, head.scale, columns, told);
@@ -299,12 +324,11 @@ static void Attention(const AttentionHead<T>& head, T* context, float* statistic
 
 /** Gradients of what `Attention` was given; `statistics` as it told them. */
 template <typename T>
-static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const float* statistics, T* dQuery, T* dKey,
-                          T* dValue) {
+static void AttentionGrad(const AttentionHead<T>& head, const float* statistics, T* dQuery, T* dKey, T* dValue) {
   typedef typename WordsOf<T>::Type Word;
   static thread_local Scratch scratch;
   const HeadSizes<T> sizes(head);
-  const HeadRows<T> output = {dContext, head.queries, head.width, head.contextStride};
+  const HeadRows<T> output = {head.dContext, head.queries, head.width, head.contextStride};
   const int64_t columns = sizes.keyColumns;
   const int64_t width = sizes.widthColumns;
   float* keys = scratch.Get(Scratch::kKey, sizes.widthWords * columns);
@@ -333,6 +357,7 @@ static void AttentionGrad(const AttentionHead<T>& head, const T* dContext, const
     Product<Word>(outputs.words + first * outputs.row, outputs.row, 1, values, slopes, columns, rows, columns,
                   sizes.widthWords, false);
     for (int64_t row = 0; row < rows; row++) {
+      FetchNext(head, first + row);
       float* weights = scores + row * columns;
       float* slope = slopes + row * columns;
       const float* told = statistics + 2 * (first + row);

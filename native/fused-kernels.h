@@ -60,6 +60,10 @@ struct AttentionHead {
   const uint8_t* kept;
   /** What those are multiplied by. */
   float keptScale;
+  /** The gradient of what is computed of the head, whose rows are `contextStride` apart; null on the way forward. */
+  const T* dContext;
+  /** The head that this thread is likely to compute after this one, which is fetched meanwhile; null: none. */
+  const AttentionHead* next;
 };
 
 /** The tokens that name each row of a table, in their order: first[row], next[first[row]] and so on; -1: no more. */
@@ -115,8 +119,7 @@ struct KernelsOf {
   void (*dropoutGradToBfloat16)(int32_t threshold, const T* dy, const uint8_t* kept, Bfloat16* dx, int64_t begin,
                                 int64_t end);
   void (*attention)(const AttentionHead<T>& head, T* context, float* statistics);
-  void (*attentionGrad)(const AttentionHead<T>& head, const T* dContext, const float* statistics, T* dQuery, T* dKey,
-                        T* dValue);
+  void (*attentionGrad)(const AttentionHead<T>& head, const float* statistics, T* dQuery, T* dKey, T* dValue);
   void (*layerNormGrad)(const float* dy, const T* more, const float* normal, const float* inverse, const float* gamma,
                         float* dx, float* dgamma, float* dbeta, int64_t width, int64_t begin, int64_t end);
   void (*adamW)(const AdamWConstants& constants, const float* const state[3], const T* gradient, float* const next[3],
