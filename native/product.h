@@ -105,6 +105,15 @@ static __attribute__((noinline)) void ProductTile(const TileOf<Out>& tile, Ahead
   const float* a = tile.a;
   const float* b = tile.b;
   const int64_t aRow = tile.aRow;
+  // Where the tile goes, and what it is added to, are there when the product is.
+#pragma GCC unroll 16
+  for (int m = 0; m < rows; m++) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+      __builtin_prefetch(tile.c + m * tile.cRow + v * kLanes, 1);
+      if (tile.former != nullptr) __builtin_prefetch(tile.former + m * tile.formerRow + v * kLanes);
+    }
+  }
   for (int64_t block = 0; block < tile.words; block += kLanes) {
     // What the next tile reads of A.
 #pragma GCC unroll 16
