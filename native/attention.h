@@ -158,7 +158,7 @@ T4_INLINE int64_t VisibleKeys(const float* bias, int64_t keys) {
 class Scratch {
  public:
   enum Use { kQuery, kKey, kValue, kKeyRows, kOutput, kQueryDepth, kOutputDepth, kScores, kSlopes, kBias, kWords, kSums,
-             kKeySums, kValueSums, kPanels, kPartial, kUses };
+             kKeySums, kValueSums, kPanels, kPartial, kColumnSums, kUses };
   Scratch() = default;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

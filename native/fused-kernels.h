@@ -96,6 +96,8 @@ struct ProductPart {
   int64_t cRow;
   /** [N], or null. */
   const float* bias;
+  /** Where the sums of B's columns go, [N], or null; not where B is transposed. */
+  float* sums;
   int64_t rows;
   /** Whether all of A has no more than kFewRows. */
   bool isFew;

@@ -152,18 +152,32 @@ T4_INLINE Floats WordsOfColumns(const T* rows, int64_t stride, int64_t word, int
   }
 }
 
+/** Adds to `sums` the numbers of which words are made. */
+template <typename Word>
+T4_INLINE void AddNumbers(const Floats& words, float* sums) {
+  if constexpr (Word::kPerWord == 2) {
+    const Words bits = reinterpret_cast<Words>(words);
+    const Words even = bits << 16;
+    const Words odd = bits & 0xffff0000;
+    Store(sums, Load(sums) + (reinterpret_cast<Floats>(even) + reinterpret_cast<Floats>(odd)));
+  } else {
+    Store(sums, Load(sums) + words);
+  }
+}
+
 /**
  * Columns of B from `first` on -> `count` panels [words, vectors * 16], one after the other; with `transposed` they are rows
- * in memory.
+ * in memory. `sums`, where it is not null and they are not, gets the sums of the columns, as they are multiplied.
  */
 template <typename Word, typename T>
 static void PackPanels(const T* b, bool transposed, int64_t stride, int64_t depth, int64_t first, int64_t columns,
-                       int64_t vectors, int64_t count, float* to) {
+                       int64_t vectors, int64_t count, float* to, float* sums = nullptr) {
   const int64_t words = (depth + Word::kPerWord - 1) / Word::kPerWord;
   const int64_t width = vectors * kLanes;
   const int64_t panel = words * width;
   constexpr int64_t perLine = 64 / sizeof(T);
   if (!transposed) {
+    if (sums != nullptr) std::fill(sums, sums + count * width, 0.0f);
     for (int64_t word = 0; word < words; word++) {
       // Each row is far from the one before it, which the processor does not foresee.
       const T* ahead = b + (word + 8) * Word::kPerWord * stride + first;
@@ -173,7 +187,9 @@ static void PackPanels(const T* b, bool transposed, int64_t stride, int64_t dept
       for (int64_t i = 0; i < count; i++) {
         float* place = to + i * panel + word * width;
         for (int64_t v = 0; v < width; v += kLanes) {
-          Store(place + v, WordsOfColumns<Word>(b, stride, word, depth, first + i * width + v, columns));
+          const Floats value = WordsOfColumns<Word>(b, stride, word, depth, first + i * width + v, columns);
+          Store(place + v, value);
+          if (sums != nullptr) AddNumbers<Word>(value, sums + i * width + v);
         }
       }
     }

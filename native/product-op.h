@@ -72,13 +72,16 @@ void ShareProduct(const KernelsOf<T>& typed, const ProductPart& whole) {
     part.a += row * whole.aRow + row / kProductRows * whole.aTile;
     part.c = static_cast<T*>(whole.c) + row * whole.cRow;
     part.rows = std::min(unit, whole.rows - row);
+    if (row > 0) part.sums = nullptr;
     part.firstColumn = number / blocks * perPart * kProductColumns;
     part.endColumn = std::min(whole.endColumn, part.firstColumn + perPart * kProductColumns);
     typed.product(part);
   });
 }
 
-inline void MatMul(void* kernel, TF_OpKernelContext* given) {
+/** With `sums` the second output are the sums of B's columns. */
+template <bool sums>
+void MatMul(void* kernel, TF_OpKernelContext* given) {
   Context context(given);
   const Attributes& attributes = Of(kernel);
   const Tensor a = context.Input(0);
@@ -93,7 +96,9 @@ inline void MatMul(void* kernel, TF_OpKernelContext* given) {
   const int64_t columns = b.shape[!turnsB];
   context.Require(b.shape[turnsB] == depth, "the product is over sizes that differ");
   context.Require(attributes.biases == 0 || bias.size() == columns, "the bias must be as wide as the product");
+  context.Require(!sums || (!turnsB && a.isBfloat16 == b.isBfloat16 && rows > 0), "B's columns cannot be summed");
   const Tensor c = context.Output(0, {rows, columns});
+  const Tensor columnSums = sums ? context.Output(1, {columns}) : Tensor();
   if (!context.ok() || c.size() == 0) return;
   ByType(a, [&](const auto& typed, auto* zero) {
     constexpr int64_t perWord = sizeof(float) / sizeof *zero;
@@ -107,6 +112,7 @@ inline void MatMul(void* kernel, TF_OpKernelContext* given) {
     whole.bRow = b.width();
     whole.c = c.data;
     whole.cRow = columns;
+    whole.sums = sums ? columnSums.floats() : nullptr;
     whole.bias = attributes.biases > 0 ? bias.floats() : nullptr;
     whole.rows = rows;
     whole.isFew = rows <= kFewRows;

@@ -197,13 +197,20 @@ static void ProductOfColumns(const ProductPart& part, int64_t n, int64_t count, 
   const int64_t aTile = left == Left::kTiles ? part.aTile : kProductRows * aRow;
   float* panels = scratch.Get(Scratch::kPanels, unit * width);
   float* partial = words > unit ? scratch.Get(Scratch::kPartial, part.rows * width) : nullptr;
+  float* sums = part.sums == nullptr ? nullptr : scratch.Get(Scratch::kColumnSums, width);
   const auto* b = static_cast<const Right*>(part.b);
   // Once at least: without K there is the bias.
   for (int64_t first = 0; first == 0 || first < words; first += unit) {
     const int64_t depth = std::min(words - first, unit);
     const int64_t number = first * Word::kPerWord;
     PackPanels<Word>(b + number * (part.bTransposed ? 1 : part.bRow), part.bTransposed, part.bRow,
-                     std::min(part.depth - number, depth * Word::kPerWord), n, part.endColumn, vectors, count, panels);
+                     std::min(part.depth - number, depth * Word::kPerWord), n, part.endColumn, vectors, count, panels,
+                     sums);
+    if (sums != nullptr) {
+      for (int64_t i = 0; i < std::min(width, part.endColumn - n); i++) {
+        part.sums[n + i] = first == 0 ? sums[i] : part.sums[n + i] + sums[i];
+      }
+    }
     const bool isLast = first + depth >= words;
     const auto product = [&](const float* bias, auto* c, int64_t cRow, int64_t columns) {
       const TileOf<std::remove_pointer_t<decltype(c)>> whole = {

@@ -1,12 +1,13 @@
 import { expect } from 'chai';
 import { castAttrs } from './casts.js';
-import { hasFusedOps, multiplies } from './fused-ops.js';
+import { biasGrad, hasFusedOps, multiplies } from './fused-ops.js';
 import { attr, type Attrs, type GraphNode } from './node.js';
 import { biasAdd, matMul } from './ops.js';
 import { useOwnProducts } from './own-products.js';
-import { numbersOf, sample, stage } from './testing.js';
+import { floats, numbersOf, sample, stage } from './testing.js';
 import type { Precision } from './program.js';
 import type { HostTensor } from './session.js';
+import { tf, type Tensor } from './tensorflow.js';
 
 /** Rows, depth and columns: whole tiles of 8 times 48 and what is left of them, several blocks along the depth, threads. */
 const sizes = [
@@ -50,6 +51,9 @@ function reference(
     return sum;
   });
 }
+
+const identity = (size: number): number[] =>
+  Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
 
 const opsOf = (nodes: readonly GraphNode[]): string[] =>
   nodes.map(({ op }) => op).filter((op) => /MatMul|Bias/.test(op));
@@ -95,6 +99,38 @@ describe('a product of matrices', () => {
           }
         });
       }
+    }
+
+    for (const [rows, depth, columns] of hasFusedOps ? sizes : []) {
+      it(`[${rows}, ${depth}] times [${depth}, ${columns}] and the sums of the columns, ${precision}`, () => {
+        const [a, b] = [sample([depth, rows], 1), sample([columns, depth], 2)];
+        const same = floats([columns, columns], identity(columns));
+        const specs = [a, b, same].map(({ shape }) => ({ dtype: 'float32' as const, shape }));
+        const build = (isSummed: boolean) => (x: Tensor, y: Tensor, one: Tensor) => {
+          // Values between products are of the products' type.
+          const right = tf.transpose(matMul(one, y));
+          return [matMul(x, right, true), ...(isSummed ? [biasGrad(right)] : [])];
+        };
+        const [staged, plain] = [true, false].map((isSummed) =>
+          stage(specs, build(isSummed), { fused: true, precision }),
+        );
+        try {
+          const ops = has ? ['T4MatMul', 'T4MatMulSums'] : ['MatMul', 'MatMul', 'T4BiasGrad'];
+          expect(opsOf(staged!.program.nodes)).to.have.members(ops);
+          const [product, sums] = staged!.run(a, b, same).map(numbersOf);
+          expect(product).to.deep.equal(numbersOf(plain!.run(a, b, same)[0]!));
+          const values = numbersOf(b).map(precision === 'bf16' ? toBfloat16 : (x) => x);
+          const expected = Array.from({ length: columns }, (_, n) =>
+            values.slice(n * depth, (n + 1) * depth).reduce((sum, x) => sum + x, 0),
+          );
+          sums!.forEach((value, n) => {
+            expect(Math.abs(value - expected[n]!), String(n)).to.be.at.most(1e-6 * depth);
+          });
+        } finally {
+          staged!.dispose();
+          plain!.dispose();
+        }
+      });
     }
 
     it(`of a matrix with itself, ${precision}`, () => {
@@ -199,6 +235,41 @@ describe('the pass that makes the products', () => {
   it('keeps the cast that is a left factor, too', () => {
     const nodes = [cast('x', 'given'), product('p', ['x', 'x'], bfloat16)];
     expect(useOwnProducts(nodes, ['p'], types)).to.deep.equal([nodes[0], own('p', ['x', 'x'], 0, bfloat16)]);
+  });
+
+  const sumOf = (inputs: readonly string[]): GraphNode => node('sums', 'T4BiasGrad', inputs, { T: float32 });
+  const straight = { T: float32, transpose_a: attr.bool(true), transpose_b: attr.bool(false) };
+  const withSums = (name: string, inputs: readonly string[]): GraphNode => node(name, 'T4MatMulSums', inputs, straight);
+
+  it('sums the rows of a right factor with the first product that reads it as it is', () => {
+    const nodes = [
+      node('p', 'MatMul', ['a', 'dy'], straight),
+      product('q', ['dy', 'w']),
+      node('r', 'MatMul', ['b', 'dy'], straight),
+      sumOf(['dy']),
+      node('reader', 'Neg', ['sums']),
+      node('waiting', 'NoOp', ['^sums']),
+    ];
+    expect(useOwnProducts(nodes, ['p', 'q', 'r', 'reader'], types)).to.deep.equal([
+      withSums('p', ['a', 'dy']),
+      own('q', ['dy', 'w'], 0),
+      node('r', 'T4MatMul', ['b', 'dy'], { ...straight, Tb: float32, biases: attr.int(0) }),
+      node('reader', 'Neg', ['p:1']),
+      node('waiting', 'NoOp', ['^p']),
+    ]);
+  });
+
+  it('leaves the sums that are returned, that wait for something, or are of a factor that lies across', () => {
+    const first = node('p', 'MatMul', ['a', 'dy'], straight);
+    const second = node('p', 'T4MatMul', ['a', 'dy'], { ...straight, Tb: float32, biases: attr.int(0) });
+    for (const [sums, fetched] of [
+      [sumOf(['dy']), ['p', 'sums']],
+      [sumOf(['dy', '^w']), ['p']],
+    ] as const) {
+      expect(useOwnProducts([first, sums], fetched, types)).to.deep.equal([second, sums]);
+    }
+    const nodes = [product('p', ['a', 'dy']), sumOf(['dy'])];
+    expect(useOwnProducts(nodes, ['p'], types)).to.deep.equal([own('p', ['a', 'dy'], 0), nodes[1]]);
   });
 
   it('changes nothing where the processor does not multiply such numbers faster', () => {

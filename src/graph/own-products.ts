@@ -1,12 +1,12 @@
 import { isCast } from './casts.js';
 import { multiplies } from './fused-ops.js';
 import { attr, nodeOf, type GraphNode } from './node.js';
-import { rename } from './passes.js';
 import { outputKey, readersOf, type Reader } from './readers.js';
 
 /**
  * Computes products of matrices by T4MatMul, together with the bias that is added, and from a right factor that it casts to
- * bfloat16 while it copies it. Where the process does not have that op, or has it for another processor, nothing changes.
+ * bfloat16 while it copies it; or by T4MatMulSums, together with the gradient of a bias that is the sum of a right factor's
+ * rows. Where the process does not have these ops, or has them for another processor, nothing changes.
  *
  * @param nodes of a function that may hold the ops of fused-ops.ts, after all other passes
  * @param fetched what the function returns
@@ -21,17 +21,29 @@ export function useOwnProducts(
   const products = nodes.filter((node) => graph.isProduct(node));
   const casts = rightCasts(products, graph);
   const replaced = new Map<string, GraphNode>();
-  const renamed = new Map([...casts].map(([name, input]) => [name, nodeOf(input)]));
+  // Nodes of one output that are gone, and what that is now.
+  const renamed = new Map(casts);
   for (const product of products) {
     const sum = biasAddOf(product, graph);
-    if (sum !== undefined) renamed.set(product.name, sum.name);
-    replaced.set((sum ?? product).name, ownProduct(product, sum, casts, graph));
+    const own = ownProduct(product, sum, casts, graph);
+    const gradient = sum === undefined ? biasGradOf(own, graph) : undefined;
+    if (sum !== undefined) renamed.set(product.name, own.name);
+    // Another product of the same factor may have it already.
+    const isSummed = gradient !== undefined && !renamed.has(gradient.name);
+    if (isSummed) renamed.set(gradient.name, `${own.name}:1`);
+    replaced.set(own.name, isSummed ? withSums(own) : own);
   }
-  // Who waits for what is gone waits for what it has become a part of.
   return nodes
     .filter(({ name }) => !renamed.has(name))
     .map((node) => replaced.get(node.name) ?? node)
-    .map((node) => ({ ...node, inputs: node.inputs.map((input) => rename(input, renamed)) }));
+    .map((node) => ({ ...node, inputs: node.inputs.map((input) => renameOutput(input, renamed)) }));
+}
+
+/** Who waits for what is gone waits for what it has become a part of. */
+function renameOutput(input: string, renamed: ReadonlyMap<string, string>): string {
+  const output = renamed.get(nodeOf(input));
+  if (output === undefined) return input;
+  return input.startsWith('^') ? `^${nodeOf(output)}` : output;
 }
 
 interface Graph {
@@ -99,6 +111,19 @@ function ownProduct(
       biases: attr.int(bias.length),
     },
   };
+}
+
+/** What sums the rows of a product's right factor, where the product reads these as they are. */
+function biasGradOf({ inputs, attrs: { T, Tb, transpose_b } }: GraphNode, graph: Graph): GraphNode | undefined {
+  const isAsItIs = Tb === T && transpose_b?.kind === 'bool' && !transpose_b.value;
+  if (!isAsItIs) return undefined;
+  const reader = readersAt(graph, inputs[1]!).find(({ node }) => node.op === 'T4BiasGrad' && node.inputs.length === 1);
+  return reader === undefined || graph.fetched.has(reader.node.name) ? undefined : reader.node;
+}
+
+function withSums(own: GraphNode): GraphNode {
+  const { T, transpose_a, transpose_b } = own.attrs;
+  return { ...own, op: 'T4MatMulSums', attrs: { T: T!, transpose_a: transpose_a!, transpose_b: transpose_b! } };
 }
 
 /** A bias is added in float32. */

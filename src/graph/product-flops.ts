@@ -84,4 +84,4 @@ export function productFlops(
 }
 
 const isProduct = ({ op }: GraphNode): boolean =>
-  matrixProducts.has(op) || op === 'T4MatMul' || op in attentionProducts;
+  matrixProducts.has(op) || op === 'T4MatMul' || op === 'T4MatMulSums' || op in attentionProducts;
