@@ -262,11 +262,7 @@ static const float* PaddedBias(const AttentionHead<T>& head, const HeadSizes<T>&
 template <typename T>
 T4_INLINE void FetchRows(const T* rows, int64_t stride, int64_t width, int64_t first, int64_t end) {
   if (rows == nullptr) return;
-  for (int64_t row = first; row < end; row++) {
-    for (int64_t i = 0; i < width; i += 64 / static_cast<int64_t>(sizeof(T))) {
-      __builtin_prefetch(rows + row * stride + i, 0, 2);
-    }
-  }
+  for (int64_t row = first; row < end; row++) Fetch<2>(rows + row * stride, width);
 }
 
 /** Fetches of the head that comes next its share for one of `head`'s queries, so that memory is busy all the time. */

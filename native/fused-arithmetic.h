@@ -41,6 +41,13 @@ T4_INLINE void FinishPastCaches() {
 #endif
 }
 
+/** Has `count` numbers fetched, into the nearest cache or, with a locality of 2, into the second one. */
+template <int locality = 3, typename T>
+T4_INLINE void Fetch(const T* from, int64_t count) {
+  constexpr int64_t perLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < count; i += perLine) __builtin_prefetch(from + i, 0, locality);
+}
+
 /** The first `count` lanes; the others are 0. */
 T4_INLINE Floats LoadPart(const float* from, int64_t count) {
   Floats v = All(0);

@@ -175,15 +175,12 @@ static void PackPanels(const T* b, bool transposed, int64_t stride, int64_t dept
   const int64_t words = (depth + Word::kPerWord - 1) / Word::kPerWord;
   const int64_t width = vectors * kLanes;
   const int64_t panel = words * width;
-  constexpr int64_t perLine = 64 / sizeof(T);
   if (!transposed) {
     if (sums != nullptr) std::fill(sums, sums + count * width, 0.0f);
     for (int64_t word = 0; word < words; word++) {
       // Each row is far from the one before it, which the processor does not foresee.
       const T* ahead = b + (word + 8) * Word::kPerWord * stride + first;
-      for (int64_t line = 0; line < count * width; line += perLine) {
-        for (int64_t row = 0; row < Word::kPerWord; row++) __builtin_prefetch(ahead + row * stride + line);
-      }
+      for (int64_t row = 0; row < Word::kPerWord; row++) Fetch(ahead + row * stride, count * width);
       for (int64_t i = 0; i < count; i++) {
         float* place = to + i * panel + word * width;
         for (int64_t v = 0; v < width; v += kLanes) {
@@ -202,8 +199,7 @@ static void PackPanels(const T* b, bool transposed, int64_t stride, int64_t dept
     for (int64_t word = 0; word < words; word += kLanes) {
       Floats block[kLanes];
       for (int64_t i = 0; i < kLanes; i++) {
-        const T* ahead = rows + i * stride + (word + 4 * kLanes) * Word::kPerWord;
-        for (int64_t part = 0; part < kLanes * Word::kPerWord; part += perLine) __builtin_prefetch(ahead + part);
+        Fetch(rows + i * stride + (word + 4 * kLanes) * Word::kPerWord, kLanes * Word::kPerWord);
         block[i] = i < there ? WordsOfRow<Word>(rows + i * stride, word, depth) : All(0);
       }
       TransposeWords(block);

@@ -26,9 +26,7 @@ static void PackLeft(const T* a, bool transposed, int64_t stride, int64_t depth,
   }
   for (int64_t word = 0; word < words; word += 2) {
     const T* ahead = a + (word + 8) * Word::kPerWord * stride + first;
-    for (int64_t line = 0; line < count; line += 64 / static_cast<int64_t>(sizeof(T))) {
-      for (int64_t row = 0; row < 2 * Word::kPerWord; row++) __builtin_prefetch(ahead + row * stride + line);
-    }
+    for (int64_t row = 0; row < 2 * Word::kPerWord; row++) Fetch(ahead + row * stride, count);
     // Two words of a tile are a line of memory.
     const bool isPair = word + 1 < words;
     for (int64_t row = 0; row < count; row += kLanes) {

@@ -1,6 +1,7 @@
 import { castAttrs, isCast } from './casts.js';
 import type { DType } from './dtypes.js';
 import { attr, nodeOf, type GraphNode } from './node.js';
+import { reroute } from './passes.js';
 import { outputKey, readersOf, type Reader } from './readers.js';
 
 /** Inputs and outputs of an op that are of one type, which an attribute names. */
@@ -77,7 +78,7 @@ export function keepBfloat16Values(nodes: readonly GraphNode[], fetched: readonl
     const groups = narrow.of(node);
     const inputs = node.inputs.map((input, place) => {
       const plain = same.get(nodeOf(input));
-      if (plain !== undefined) return input.startsWith('^') ? `^${nodeOf(plain)}` : plain;
+      if (plain !== undefined) return reroute(input, plain);
       if (groups.some((group) => group.inputs.includes(place))) return casts.fromBfloat16.get(nodeOf(input)) ?? input;
       if (!groups.some((group) => group.cast === place)) return input;
       const name = `${node.name}/narrow`;

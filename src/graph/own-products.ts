@@ -1,6 +1,7 @@
 import { isCast } from './casts.js';
 import { multiplies } from './fused-ops.js';
 import { attr, nodeOf, type GraphNode } from './node.js';
+import { reroute } from './passes.js';
 import { outputKey, readersOf, type Reader } from './readers.js';
 
 /**
@@ -36,14 +37,10 @@ export function useOwnProducts(
   return nodes
     .filter(({ name }) => !renamed.has(name))
     .map((node) => replaced.get(node.name) ?? node)
-    .map((node) => ({ ...node, inputs: node.inputs.map((input) => renameOutput(input, renamed)) }));
-}
-
-/** Who waits for what is gone waits for what it has become a part of. */
-function renameOutput(input: string, renamed: ReadonlyMap<string, string>): string {
-  const output = renamed.get(nodeOf(input));
-  if (output === undefined) return input;
-  return input.startsWith('^') ? `^${nodeOf(output)}` : output;
+    .map((node) => ({
+      ...node,
+      inputs: node.inputs.map((input) => reroute(input, renamed.get(nodeOf(input)) ?? input)),
+    }));
 }
 
 interface Graph {
@@ -115,8 +112,7 @@ function ownProduct(
 
 /** What sums the rows of a product's right factor, where the product reads these as they are. */
 function biasGradOf({ inputs, attrs: { T, Tb, transpose_b } }: GraphNode, graph: Graph): GraphNode | undefined {
-  const isAsItIs = Tb === T && transpose_b?.kind === 'bool' && !transpose_b.value;
-  if (!isAsItIs) return undefined;
+  if (Tb !== T || transpose_b !== attr.bool(false)) return undefined;
   const reader = readersAt(graph, inputs[1]!).find(({ node }) => node.op === 'T4BiasGrad' && node.inputs.length === 1);
   return reader === undefined || graph.fetched.has(reader.node.name) ? undefined : reader.node;
 }

@@ -36,6 +36,10 @@ export function rename(reference: string, renamed: ReadonlyMap<string, string>):
   return target === undefined ? reference : reference.replace(name, () => target);
 }
 
+/** The input reference where its output has become `output`: what waits for the node waits for that one's. */
+export const reroute = (reference: string, output: string): string =>
+  reference.startsWith('^') ? `^${nodeOf(output)}` : output;
+
 /** Only the nodes that `roots` need, directly or not. */
 export function keepReachable(nodes: readonly GraphNode[], roots: readonly string[]): GraphNode[] {
   const byName = new Map(nodes.map((node) => [node.name, node]));
